@@ -1,0 +1,1 @@
+"""Frozen values: no decisions, no input or output, no clock."""

@@ -1,0 +1,104 @@
+"""The message of one task (semantics C-1), as a value. Its wire form is the business of ``actorq.core.codec``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from actorq.model.address import parse_address
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One task on its way. Times are seconds since the epoch; durations are seconds.
+
+    ``args`` and ``kwargs`` hold wire values: what MessagePack and the extension types of C-1 can carry.
+    ``reply`` says where the outcome goes: None for nowhere, a number for a result record with that time to live, a
+    subject for a reply slot. ``extra`` keeps keys that this version does not know.
+    """
+
+    id: str
+    to: str
+    root: str = ""
+    parent: str = ""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+    generation: int = 0
+    repeat: bool = False
+    leases_lost: int = 0
+    expires: float | None = None
+    deadline: float | None = None
+    time_limit: float | None = None
+    reply: float | str | None = None
+    frames: tuple[Any, ...] = ()
+    trace: Mapping[str, str] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def actor(self) -> str:
+        return parse_address(self.to)[0]
+
+    @property
+    def method(self) -> str | None:
+        return parse_address(self.to)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """An exception as it travels: names and text, never objects. ``data`` holds wire values of known error classes."""
+
+    type_name: str
+    message: str
+    traceback: str = ""
+    kind: str = "raised"  # raised | timed_out | cancelled | expired | deadline | dead
+    reason: str = ""
+    actor: str = ""
+    task_id: str = ""
+    path: str = ""
+    attempts: int = 0
+    abandoned: bool = False
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a result subject holds (D-1): a terminal state or ``retrying``. ``value`` is a wire value."""
+
+    id: str
+    state: str  # succeeded | failed | cancelled | expired | retrying | replaced
+    generation: int = 0
+    value: Any = None
+    error: ErrorInfo | None = None
+    attempts: int = 1
+    at: float = 0.0
+    worker: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def terminal(self) -> bool:
+        return self.state != "retrying"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that will not be run, with why (F-3). ``envelope`` is the original body, byte for byte."""
+
+    id: str
+    actor: str
+    queue: str
+    reason: str
+    error: str = ""
+    message: str = ""
+    traceback: str = ""
+    attempts: int = 0
+    deliveries: int = 0
+    worker: str = ""
+    at: float = 0.0
+    first_at: float = 0.0
+    subject: str = ""
+    envelope: bytes = b""

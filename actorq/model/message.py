@@ -1,0 +1,138 @@
+"""What goes to a broker and what comes back, in terms that every driver shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from actorq.errors import TransportError
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """Store only if the newest message matching ``subject`` has ``sequence`` (0: there is none).
+
+    ``subject`` may contain ``*`` tokens and may differ from the published one; both lie in one stream.
+    """
+
+    sequence: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Hold the message and publish it to ``target`` when due.
+
+    Exactly one of ``at`` (seconds since the epoch), ``every`` (seconds, at least 1) and ``cron`` (six fields, in
+    ``timezone``) is given. A past ``at`` fires at once. The holder's own subject takes one message at a time.
+    """
+
+    target: str
+    at: float | None = None
+    every: float | None = None
+    cron: str | None = None
+    timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One message to store. ``ttl`` in seconds (at least 1). ``msg_id`` drops repeats within the duplicate window.
+
+    Order of checks: ``expect`` first, ``msg_id`` second. Where the id repeats, nothing is stored.
+    """
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = NO_HEADERS
+    msg_id: str | None = None
+    expect: Expect | None = None
+    ttl: float | None = None
+    schedule: Schedule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message (or, from a lossy subscription, a passing one: sequence 0 and ``at`` 0.0 where unknown)."""
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sequence: int = 0
+    at: float = 0.0
+    reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Confirmed. ``duplicate``: the same ``msg_id`` was there already, as ``sequence``, and nothing was added."""
+
+    sequence: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The expected sequence did not hold; surely not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No confirmation. ``unknown``: it may have been stored all the same. ``permanent``: trying again is useless."""
+
+    error: TransportError
+    unknown: bool = False
+    permanent: bool = False
+
+
+Confirmation = Stored | Refused | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    """A durable consumer of one mailbox.
+
+    ``lease``: seconds until an unacknowledged, unrenewed message is delivered again. ``max_held``: how many may be
+    out at once over all workers (0: never binding). ``idle``: seconds without any pull until the broker removes it.
+    """
+
+    name: str
+    filter: str
+    lease: float
+    max_held: int = 0
+    idle: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """How the streams of a namespace are made. Durations in seconds. ``manage``: create, verify or none."""
+
+    replicas: int = 1
+    duplicate_window: float = 120.0
+    result_ttl: float = 3_600.0
+    dead_ttl: float = 14 * 86_400.0
+    manage: str = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """What a driver needs to connect.
+
+    ``url`` is the transport as the user gave it (several servers: comma separated); ``prefix`` is the namespace's
+    first token; ``name`` is the connection's name as operators see it. Secrets never appear in ``repr``.
+    """
+
+    url: str
+    prefix: str
+    name: str = "actorq"
+    connect_timeout: float = 10.0
+    streams: StreamSettings = field(default_factory=StreamSettings)
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    creds: str | None = None
+    nkey: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_ca: str | None = None
