@@ -40,7 +40,8 @@ class Schedule:
 class Publication:
     """One message to store. ``ttl`` in seconds (at least 1). ``msg_id`` drops repeats within the duplicate window.
 
-    Order of checks: ``expect`` first, ``msg_id`` second. Where the id repeats, nothing is stored.
+    Order of checks: ``expect`` first, ``msg_id`` second. Where the id repeats, nothing is stored. ``replace``: once
+    stored it is the only message of its subject (for records in the task store, which otherwise keeps all).
     """
 
     subject: str
@@ -50,6 +51,7 @@ class Publication:
     expect: Expect | None = None
     ttl: float | None = None
     schedule: Schedule | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
