@@ -71,7 +71,9 @@ class Consumer(Protocol):
 
 
 class Subscription(Protocol):
-    async def close(self) -> None: ...
+    def close(self) -> None:
+        """End it; messages on their way are dropped."""
+        ...
 
 
 class Transport(Protocol):
@@ -111,8 +113,8 @@ class Transport(Protocol):
         """Remove exactly this stored message (by its sequence); False if it is gone. Raises TransportError."""
         ...
 
-    async def notify(self, subject: str, body: bytes) -> None:
-        """Send a passing message: nothing is stored or confirmed."""
+    async def notify(self, subject: str, body: bytes, *, reply: str = "") -> None:
+        """Send a passing message: nothing is stored or confirmed. ``reply`` reaches receivers as ``Message.reply``."""
         ...
 
     async def subscribe(

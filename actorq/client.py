@@ -1,0 +1,345 @@
+"""Sending and awaiting: the way of a task into the broker and of its outcome out of it.
+
+Knows envelopes, records and the transport port; knows nothing of actors' code or of how a worker runs them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+import anyio
+
+from actorq.core.codec import Undecodable, decode_envelope, decode_record, encode_envelope, headers_of, pack, unpack
+from actorq.core.ids import key_of, made_at, origin_of
+from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
+from actorq.core.size import check_size
+from actorq.errors import BrokerUnavailable, ResultExpired, ResultTimeout, TransportError, UnknownTask
+from actorq.model.address import Mailbox, Namespace, parse_subject
+from actorq.model.envelope import Envelope, Record
+from actorq.model.message import Expect, Message, Publication, Schedule
+from actorq.ports.transport import Subscription, Transport
+from actorq.register import Register
+
+log = logging.getLogger("actorq.client")
+
+TRY_TIMEOUT = 5.0
+FIRST_LOOK, SLOWEST_LOOK = 1.0, 30.0
+NOTICE_AFTER = 10.0
+ANSWER_WITHIN = 0.25
+
+
+class Running(Protocol):
+    """The attempt that is executing here and now; what it sends and awaits is on its account."""
+
+    @property
+    def envelope(self) -> Envelope: ...
+
+    @property
+    def repeated(self) -> bool:
+        """This run may not be the first: what it sends may be there already."""
+        ...
+
+    def child_id(self, actor: str, body: bytes) -> str: ...
+
+    def lend(self) -> None: ...
+
+    async def reclaim(self) -> None: ...
+
+
+RUNNING: ContextVar[Running | None] = ContextVar("actorq_running", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One task to send. ``at``: not before this moment (epoch seconds). ``exclusive``: only if no copy of it exists."""
+
+    mailbox: Mailbox
+    envelope: Envelope
+    at: float | None = None
+    exclusive: bool = False
+
+
+class Ticket:
+    """A claim on one outcome: fulfilled by an announcement or by a look-up, whichever comes first."""
+
+    __slots__ = ("__weakref__", "event", "fresh", "id", "raw", "record")
+
+    def __init__(self, task_id: str, *, fresh: bool = False) -> None:
+        self.id = task_id
+        self.fresh = fresh
+        self.raw: bytes | None = None
+        self.record: Record | None = None
+        self.event: anyio.Event | None = None
+
+    def fulfil(self, raw: bytes) -> None:
+        self.raw = raw
+        if self.event is not None:
+            self.event.set()
+
+    def outcome(self) -> Record | None:
+        """The terminal record, if it is here."""
+        if self.record is None and self.raw is not None:
+            raw, self.raw = self.raw, None
+            record = decode_record(raw)
+            if record.terminal:
+                self.record = record
+        return self.record
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What is known of a task: its state (E-7), its record if terminal, its newest waiting copy if any."""
+
+    state: str
+    record: Record | None = None
+    copy: Message | None = None
+    envelope: Envelope | None = None
+
+
+class Client:
+    """Sends tasks and waits for outcomes over one open transport."""
+
+    def __init__(self, transport: Transport, namespace: Namespace, origin: str, *, send_timeout: float = 15.0) -> None:
+        self.transport = transport
+        self.namespace = namespace
+        self.origin = origin
+        self.send_timeout = send_timeout
+        self.register = Register(transport, namespace)
+        self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()
+        self._answers: dict[str, Callable[[bytes], None]] = {}
+        self._asked = 0
+        self._own: Subscription | None = None
+
+    async def open(self) -> None:
+        """Listen for the outcomes of this origin."""
+        self._own = await self.transport.subscribe(self.namespace.wake(self.origin), self._announced, self._gap)
+
+    def close(self) -> None:
+        """Stop listening. Waiters are cancelled by their own scopes, not from here."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+    # ---- sending
+
+    async def submit(self, outgoing: Sequence[Outgoing], timeout: float | None = None) -> list[tuple[Ticket, bool]]:
+        """Store tasks, all confirmed when this returns; for each its ticket, and whether a copy was there already.
+
+        Raises PayloadTooLarge before anything is sent; BrokerUnavailable, DeliveryUnknown, StreamFull or
+        PermissionDenied (D-7) when one of them was not confirmed within ``timeout`` seconds.
+        """
+        publications = [self._publication(o) for o in outgoing]
+        for mailbox in {o.mailbox for o in outgoing}:
+            await self.register.ensure(mailbox)
+        tickets = [self._claim(o.envelope.id) for o in outgoing]
+        limit = self.send_timeout if timeout is None else timeout
+        taken = await self._send(list(outgoing), publications, time.monotonic() + limit)
+        return [(ticket, i in taken) for i, ticket in enumerate(tickets)]
+
+    def _publication(self, outgoing: Outgoing) -> Publication:
+        envelope, key = outgoing.envelope, key_of(outgoing.envelope.id)
+        body = encode_envelope(envelope)
+        check_size(len(body), f"the message to {envelope.to!r}", self.transport.max_bytes)
+        subject, schedule = self.namespace.task(outgoing.mailbox, key), None
+        if outgoing.at is not None:
+            schedule = Schedule(subject, at=outgoing.at)
+            subject = self.namespace.schedule(outgoing.mailbox, key)
+        expect = None
+        if outgoing.exclusive or envelope.repeat:
+            expect = Expect(0, self.namespace.copies(envelope.actor, key))
+        return Publication(subject, body, headers_of(envelope), msg_id=envelope.id, expect=expect, schedule=schedule)
+
+    async def _send(self, outgoing: list[Outgoing], publications: list[Publication], deadline: float) -> set[int]:
+        taken: set[int] = set()
+        todo = list(range(len(outgoing)))
+        tries = {i: Sending(exclusive=o.exclusive or o.envelope.repeat) for i, o in enumerate(outgoing)}
+        while todo:
+            now = time.monotonic()
+            answers = await self.transport.publish(
+                [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, deadline - now))
+            )
+            again, pause, now = [], 0.0, time.monotonic()
+            for i, answer in zip(todo, answers, strict=True):
+                match tries[i].after(answer, now, deadline):
+                    case Done():
+                        pass
+                    case Taken():
+                        taken.add(i)
+                    case GiveUp(error):
+                        raise error
+                    case TryAgain(after, repeat):
+                        pause = max(pause, after)
+                        again.append(i)
+                        if repeat and not outgoing[i].envelope.repeat:
+                            outgoing[i] = replace(outgoing[i], envelope=replace(outgoing[i].envelope, repeat=True))
+                            publications[i] = self._publication(outgoing[i])
+            todo = again
+            if todo:
+                await anyio.sleep(pause)
+        return taken
+
+    # ---- awaiting
+
+    def _claim(self, task_id: str) -> Ticket:
+        ticket = self._tickets.get(task_id)
+        if ticket is None:
+            ticket = self._tickets[task_id] = Ticket(task_id, fresh=origin_of(task_id) == self.origin)
+        return ticket
+
+    def ticket(self, task_id: str) -> Ticket:
+        """A claim on a task that somebody sent at some time: its first await looks before it listens."""
+        return self._tickets.get(task_id) or self._tickets.setdefault(task_id, Ticket(task_id))
+
+    def _announced(self, message: Message) -> None:
+        name = message.subject.rsplit(".", 1)[1]
+        if (answer := self._answers.get(name)) is not None:
+            answer(message.body)
+        elif (ticket := self._tickets.get(name)) is not None:
+            ticket.fulfil(message.body)
+
+    def _gap(self) -> None:
+        for ticket in list(self._tickets.values()):
+            ticket.fresh = False
+            if ticket.event is not None:
+                ticket.event.set()
+
+    async def outcome(self, ticket: Ticket, timeout: float | None = None) -> Record:
+        """Wait for the terminal record. Raises ResultTimeout, ResultExpired, UnknownTask or TransportError."""
+        record = ticket.outcome()
+        if record is not None:
+            return record
+        with anyio.move_on_after(timeout):
+            if origin_of(ticket.id) == self.origin:
+                return await self._watch(ticket)
+            listening = await self.transport.subscribe(
+                self.namespace.wake(origin_of(ticket.id), ticket.id), lambda m: ticket.fulfil(m.body), self._gap
+            )
+            try:
+                return await self._watch(ticket)
+            finally:
+                listening.close()
+        raise ResultTimeout(
+            f"task {ticket.id} has no outcome after {timeout:g} s; it goes on, await its handle again", task_id=ticket.id
+        )
+
+    async def _watch(self, ticket: Ticket) -> Record:
+        pause, started, noticed = FIRST_LOOK, time.monotonic(), False
+        while True:
+            ticket.event = anyio.Event()
+            if not ticket.fresh:
+                ticket.record = ticket.outcome() or (await self._whereabouts_or_wait(ticket)).record
+            if (record := ticket.outcome()) is not None:
+                return record
+            with anyio.move_on_after(pause):
+                await ticket.event.wait()
+            if (record := ticket.outcome()) is not None:
+                return record
+            ticket.fresh, pause = False, min(SLOWEST_LOOK, pause * 2)
+            if not noticed and time.monotonic() - started > NOTICE_AFTER:
+                noticed = True
+                await self._notice(ticket.id)
+
+    async def _whereabouts_or_wait(self, ticket: Ticket) -> Whereabouts:
+        try:
+            return await self.find(ticket.id)
+        except BrokerUnavailable as error:
+            log.warning("task %s: cannot look for its outcome now (%s); still waiting", ticket.id, error)
+            return Whereabouts("unknown")
+
+    async def find(self, task_id: str) -> Whereabouts:
+        """Where a task is, by look-ups alone. Raises ResultExpired or UnknownTask if there is no trace of it (E-7)."""
+        if (record := await self.record(task_id)) is not None and record.terminal:
+            return Whereabouts(record.state, record)
+        copy = await self.transport.get(self.namespace.copies("*", key_of(task_id)))
+        if copy is not None:
+            return _whereabouts_of(copy)
+        again = await self.record(task_id)
+        if again is not None:
+            return Whereabouts(again.state, again if again.terminal else None)
+        if made_at(task_id) is not None:
+            raise ResultExpired(
+                f"task {task_id} is over and its record is gone; raise result_ttl to keep results longer", task_id=task_id
+            )
+        raise UnknownTask(f"no message and no record of task {task_id!r}; check the id and the namespace", task_id=task_id)
+
+    async def record(self, task_id: str) -> Record | None:
+        """The stored record of a task, None if there is none."""
+        message = await self.transport.get(self.namespace.result(origin_of(task_id), task_id))
+        return None if message is None else decode_record(message.body)
+
+    async def status(self, task_id: str) -> str:
+        """One of scheduled, queued, running, retrying, succeeded, failed, cancelled, expired. Raises as ``find``."""
+        found = await self.find(task_id)
+        if found.state == "queued" and found.copy is not None and await self._asked_workers(task_id, found.copy) == "held":
+            return "running"
+        return found.state
+
+    async def _asked_workers(self, task_id: str, copy: Message) -> str | None:
+        parsed = parse_subject(copy.subject)
+        question = {"id": task_id, "mailbox": str(parsed[1]) if parsed else ""}
+        answers = await self.ask_workers("find", question, enough=lambda reply: reply.get("state") == "held")
+        states = {str(answer.get("state")) for answer in answers}
+        return "held" if "held" in states else "served" if "served" in states else None
+
+    async def ask_workers(
+        self, verb: str, question: object, *, enough: Callable[[dict[str, object]], bool], worker: str = "all"
+    ) -> list[dict[str, object]]:
+        """Ask running workers over the control subject and collect answers until one is enough or time is out."""
+        self._asked += 1
+        name, done = f"q{self._asked}", anyio.Event()
+        answers: list[dict[str, object]] = []
+
+        def collect(body: bytes) -> None:
+            try:
+                reply = unpack(body)
+            except Undecodable:
+                return
+            if isinstance(reply, dict):
+                answers.append(reply)
+                if enough(reply):
+                    done.set()
+
+        self._answers[name] = collect
+        try:
+            with anyio.move_on_after(ANSWER_WITHIN):
+                subject = f"{self.namespace.prefix}.c.{worker}.{verb}"
+                await self.transport.notify(subject, pack(question), reply=self.namespace.wake(self.origin, name))
+                await done.wait()
+        finally:
+            del self._answers[name]
+        return answers
+
+    async def _notice(self, task_id: str) -> None:
+        try:
+            found = await self.find(task_id)
+            if found.copy is None or found.envelope is None:
+                return
+            served = await self._asked_workers(task_id, found.copy)
+        except TransportError as error:
+            log.warning("task %s: no outcome yet; the broker does not answer (%s)", task_id, error)
+            return
+        if served is None:
+            log.warning(
+                "task %s of actor %r is %s: no running worker serves %s; start one with `actorq worker`",
+                task_id, found.envelope.to, found.state, found.copy.subject.rsplit(".", 1)[0],
+            )  # fmt: skip
+        else:
+            where = "running" if served == "held" else f"{found.state}, waiting for its turn"
+            log.info("task %s of actor %r has no outcome yet: it is %s", task_id, found.envelope.to, where)
+
+
+def _whereabouts_of(copy: Message) -> Whereabouts:
+    parsed = parse_subject(copy.subject)
+    try:
+        envelope = decode_envelope(copy.body)
+    except Undecodable:
+        return Whereabouts("queued", copy=copy)
+    if parsed is not None and parsed[0] == "s":
+        return Whereabouts("retrying" if envelope.attempt > 1 else "scheduled", copy=copy, envelope=envelope)
+    return Whereabouts("queued", copy=copy, envelope=envelope)
