@@ -6,7 +6,6 @@ Knows envelopes, records and the transport port; knows nothing of actors' code o
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -139,7 +138,7 @@ class Client:
             await self.register.ensure(mailbox)
         tickets = [self._claim(o.envelope.id) for o in outgoing]
         limit = self.send_timeout if timeout is None else timeout
-        taken = await self._send(list(outgoing), publications, time.monotonic() + limit)
+        taken = await self._send(list(outgoing), publications, anyio.current_time() + limit)
         return [(ticket, i in taken) for i, ticket in enumerate(tickets)]
 
     def _publication(self, outgoing: Outgoing) -> Publication:
@@ -160,11 +159,11 @@ class Client:
         todo = list(range(len(outgoing)))
         tries = {i: Sending(exclusive=o.exclusive or o.envelope.repeat) for i, o in enumerate(outgoing)}
         while todo:
-            now = time.monotonic()
+            now = anyio.current_time()
             answers = await self.transport.publish(
                 [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, deadline - now))
             )
-            again, pause, now = [], 0.0, time.monotonic()
+            again, pause, now = [], 0.0, anyio.current_time()
             for i, answer in zip(todo, answers, strict=True):
                 match tries[i].after(answer, now, deadline):
                     case Done():
@@ -229,9 +228,10 @@ class Client:
         )
 
     async def _watch(self, ticket: Ticket) -> Record:
-        pause, started, noticed = FIRST_LOOK, time.monotonic(), False
+        pause, started, noticed = FIRST_LOOK, anyio.current_time(), False
         while True:
-            ticket.event = anyio.Event()
+            if ticket.event is None or ticket.event.is_set():
+                ticket.event = anyio.Event()
             if not ticket.fresh:
                 ticket.record = ticket.outcome() or (await self._whereabouts_or_wait(ticket)).record
             if (record := ticket.outcome()) is not None:
@@ -241,7 +241,7 @@ class Client:
             if (record := ticket.outcome()) is not None:
                 return record
             ticket.fresh, pause = False, min(SLOWEST_LOOK, pause * 2)
-            if not noticed and time.monotonic() - started > NOTICE_AFTER:
+            if not noticed and anyio.current_time() - started > NOTICE_AFTER:
                 noticed = True
                 await self._notice(ticket.id)
 

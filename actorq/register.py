@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,7 +37,7 @@ class Register:
         if mailbox in self._known:
             return
         subject = self._namespace.register(mailbox)
-        record = Publication(subject, pack({"v": 1, "home": False, "at": time.time()}), expect=Expect(0, subject))
+        record = Publication(subject, pack({"v": 1, "home": False, "at": self._transport.now()}), expect=Expect(0, subject))
         await self._write(record)
         self._known.add(mailbox)
 

@@ -67,7 +67,10 @@ class ErrorInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a result subject holds (D-1): a terminal state or ``retrying``. ``value`` is a wire value."""
+    """What a result subject holds (D-1): a terminal state or ``retrying``. ``value`` is a wire value.
+
+    ``reason``: why the message went to the dead letters (F-3), empty if it did not.
+    """
 
     id: str
     state: str  # succeeded | failed | cancelled | expired | retrying | replaced
@@ -77,6 +80,7 @@ class Record:
     attempts: int = 1
     at: float = 0.0
     worker: str = ""
+    reason: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property

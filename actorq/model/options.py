@@ -149,11 +149,12 @@ class SendOptions:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
+NO_OPTIONS = SendOptions()
 _LATER_CALL = ("priority", "unique", "retry")
 _RELATIVE = {"delay": "delay", "result_ttl": "result_ttl", "send_timeout": "send_timeout"}
 
 
-def send_options(given: Mapping[str, Any], base: SendOptions = SendOptions()) -> SendOptions:
+def send_options(given: Mapping[str, Any], base: SendOptions = NO_OPTIONS) -> SendOptions:
     """Lay the keys of ``options(...)`` over ``base``; raises UsageError or ConfigError naming the key."""
     values: dict[str, Any] = {}
     for name, value in given.items():

@@ -84,6 +84,10 @@ class Transport(Protocol):
         """Largest body plus headers that the broker takes, in bytes."""
         ...
 
+    def now(self) -> float:
+        """Seconds since the epoch, as close to the broker's clock as is known; virtual where the loop's time is."""
+        ...
+
     async def __aenter__(self) -> Self:
         """Connect and make sure that the stores exist. Raises BrokerUnavailable, PermissionDenied or ConfigError."""
         ...

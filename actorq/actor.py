@@ -1,0 +1,101 @@
+"""Declared actors: what ``@system.actor`` returns, and what sends to an address."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+
+from actorq.core.convert import Parameters, Returned
+from actorq.handle import Handle
+from actorq.model.options import NO_OPTIONS, CallOptions, Policy, SendOptions, send_options
+from actorq.runtime.context import Context
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+C_co = TypeVar("C_co", covariant=True)
+
+Call = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+
+class Sender(Protocol):
+    """What an address needs of its system."""
+
+    async def submit(
+        self, to: str, calls: Sequence[Call], options: SendOptions, target: Target | None
+    ) -> list[Handle[Any]]: ...
+
+
+class Target:
+    """A handler as a worker and a sender see it: name, callable, policy, types of its arguments and result."""
+
+    __slots__ = ("handler", "is_async", "name", "parameters", "policy", "returned")
+
+    def __init__(self, name: str, handler: Callable[..., Any], policy: Policy) -> None:
+        self.name = name
+        self.handler = handler
+        self.policy = policy
+        self.is_async = inspect.iscoroutinefunction(handler)
+        self.parameters = Parameters.of(handler, name=name, context_type=Context)
+        self.returned = Returned.of(handler)
+
+
+class Address(Generic[P, R]):
+    """An address with options: sends to an actor by name. Immutable; ``options`` gives a new one."""
+
+    __slots__ = ("_options", "_sender", "_target", "to")
+
+    def __init__(self, sender: Sender, to: str, target: Target | None = None, options: SendOptions = NO_OPTIONS) -> None:
+        self._sender = sender
+        self._target = target
+        self._options = options
+        self.to = to
+
+    def __repr__(self) -> str:
+        return f"<Address {self.to}>"
+
+    def options(self, **options: Unpack[CallOptions]) -> Address[P, R]:
+        """The same address with options for the calls made through it. Raises UsageError naming a wrong key."""
+        return Address(self._sender, self.to, self._target, send_options(options, self._options))
+
+    async def send(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Send one task; the broker has confirmed it when this returns.
+
+        Raises InvalidArguments or PayloadTooLarge (nothing was sent), BrokerUnavailable (surely not stored) or
+        DeliveryUnknown. If cancelled here, the task may or may not be stored.
+        """
+        (handle,) = await self._sender.submit(self.to, [(args, kwargs)], self._options, self._target)
+        return handle
+
+    async def ask(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Send one task and await its value. Raises as ``send`` and as ``Handle.result``."""
+        (handle,) = await self._sender.submit(self.to, [(args, kwargs)], self._options, self._target)
+        value: R = await handle.result()
+        return value
+
+    async def send_many(self, calls: Iterable[Sequence[Any]]) -> list[Handle[R]]:
+        """Send one task for each tuple of arguments, pipelined; all are confirmed when this returns."""
+        return await self._sender.submit(self.to, [(tuple(args), {}) for args in calls], self._options, self._target)
+
+
+class Actor(Address[P, R], Generic[P, Q, C_co, R]):
+    """A declared function actor. Calling it runs the plain function here and now, as without the decorator.
+
+    ``P`` is what senders give, ``Q`` what a direct call takes: the same but for an injected Context.
+    """
+
+    __slots__ = ("__dict__", "_function", "target")
+
+    def __init__(self, sender: Sender, target: Target, function: Callable[Q, C_co]) -> None:
+        super().__init__(sender, target.name, target)
+        self.target = target
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<Actor {self.to}>"
+
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> C_co:
+        return self._function(*args, **kwargs)

@@ -1,0 +1,58 @@
+"""From a call and its options to the envelope that travels (semantics C-1, I-17, J-2). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from actorq.model.envelope import Envelope
+from actorq.model.options import SendOptions
+
+
+def compose(
+    to: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: SendOptions,
+    *,
+    task_id: str,
+    now: float,
+    default_ttl: float,
+    parent: Envelope | None = None,
+    repeat: bool = False,
+) -> Envelope:
+    """The envelope of one call. ``args`` and ``kwargs`` are wire values; ``parent`` is the task that makes the call.
+
+    A child inherits its parent's deadline (the earlier one counts), trace and metadata.
+    """
+    deadline = _absolute(options.deadline, options.deadline_at, now)
+    if parent is not None and parent.deadline is not None:
+        deadline = parent.deadline if deadline is None else min(deadline, parent.deadline)
+    ttl = default_ttl if options.result_ttl is None else options.result_ttl
+    start = begins_at(options, now) or now
+    return Envelope(
+        id=task_id,
+        root=task_id,
+        parent="" if parent is None else parent.id,
+        to=to,
+        args=args,
+        kwargs=kwargs,
+        repeat=repeat,
+        expires=_absolute(options.expires, options.expires_at, start),
+        deadline=deadline,
+        time_limit=-1.0 if options.unlimited else options.time_limit,
+        reply=None if options.ignore_result else ttl,
+        trace=None if parent is None else parent.trace,
+        meta={**({} if parent is None else parent.meta), **options.meta},
+    )
+
+
+def begins_at(options: SendOptions, now: float) -> float | None:
+    """The moment (epoch seconds) before which the task must not start, None for at once."""
+    return _absolute(options.delay, options.eta, now)
+
+
+def _absolute(relative: float | None, absolute: float | None, now: float) -> float | None:
+    if absolute is not None:
+        return absolute
+    return None if relative is None else now + relative

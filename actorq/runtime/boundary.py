@@ -1,0 +1,30 @@
+"""The one boundary around user code (E-5): whatever it raises is a failure of its message, never taken for our own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """User code raised ``error``."""
+
+    error: BaseException
+
+
+async def guarded(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Await user code; give its value, or Raised. Only the engine's own cancellation and a signal's interrupt pass."""
+    try:
+        return await call()
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        # A scope around us that is cancelled shows as a deadline of -inf; without one, the cancellation is user code's.
+        if anyio.current_effective_deadline() == -math.inf and not isinstance(error, Exception):
+            raise
+        return Raised(error)

@@ -1,0 +1,139 @@
+"""What a handler may know and do about its own run: the injected Context, and the run as the client sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import anyio.from_thread
+
+from actorq.client import RUNNING
+from actorq.core.ids import derive_id, origin_of
+from actorq.model.envelope import Envelope
+from actorq.runtime.slots import Slots
+
+Send = Callable[..., Awaitable[Any]]
+
+
+class Run:
+    """One attempt that is executing: the account for what it sends (C-2) and awaits (E-8)."""
+
+    __slots__ = ("_calls", "_slots", "envelope", "lent", "repeated", "scope", "worker")
+
+    def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str) -> None:
+        self.envelope = envelope
+        self.repeated = repeated
+        self.worker = worker
+        self.scope = anyio.CancelScope()
+        self.lent = 0
+        self._slots = slots
+        self._calls: Counter[str] = Counter()
+
+    def child_id(self, actor: str, body: bytes) -> str:
+        """The id of a task sent from this run: the same whenever the run is repeated (C-2)."""
+        path = f"{actor}:{hashlib.blake2b(body, digest_size=16).hexdigest()}"
+        self._calls[path] += 1
+        return derive_id(self.envelope.id, f"{path}:{self._calls[path]}", origin_of(self.envelope.id))
+
+    def lend(self) -> None:
+        """Free the slot while this run waits for another task. Waiting for several at once lends it once."""
+        self.lent += 1
+        if self.lent == 1:
+            self._slots.lend()
+
+    async def reclaim(self) -> None:
+        """Take the slot again; returns when the run may go on."""
+        self.lent -= 1
+        if self.lent == 0:
+            self.lent = 1
+            await self._slots.reclaim()
+            self.lent = 0
+
+    def end(self) -> None:
+        """Give the slot back, unless it is lent."""
+        if self.lent == 0:
+            self._slots.release()
+
+
+class Context:
+    """A handler's view of its own run; a parameter annotated ``Context`` receives it.
+
+    ``attempt`` counts from 1 and rises with the retry policy alone; ``generation`` rises when a dead letter is tried
+    again. ``state`` is what the system's lifespan gave. ``log`` adds task id, actor and attempt to its records.
+    """
+
+    __slots__ = ("_run", "_send", "log", "state")
+
+    def __init__(self, run: Run, *, state: Any, send: Send) -> None:
+        self._run = run
+        self._send = send
+        self.state = state
+        envelope = run.envelope
+        self.log: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
+            logging.getLogger(f"actorq.task.{envelope.actor}"),
+            {"task_id": envelope.id, "actor": envelope.to, "attempt": envelope.attempt},
+        )
+
+    @property
+    def id(self) -> str:
+        return self._run.envelope.id
+
+    @property
+    def root(self) -> str:
+        return self._run.envelope.root or self._run.envelope.id
+
+    @property
+    def parent(self) -> str | None:
+        return self._run.envelope.parent or None
+
+    @property
+    def actor(self) -> str:
+        return self._run.envelope.to
+
+    @property
+    def attempt(self) -> int:
+        return self._run.envelope.attempt
+
+    @property
+    def generation(self) -> int:
+        return self._run.envelope.generation
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the root's time is over (aware, UTC), None without one."""
+        at = self._run.envelope.deadline
+        return None if at is None else datetime.fromtimestamp(at, UTC)
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        return self._run.envelope.meta
+
+    @property
+    def cancelled(self) -> bool:
+        """True once this run is to stop: its time limit, a shutdown or a lost lease. Threads may poll it."""
+        return self._run.scope.cancel_called
+
+    async def send(self, to: str, *args: Any, **kwargs: Any) -> Any:
+        """Send a task by name; gives its Handle. Repeating this run sends the same task, not another one."""
+        return await self._send(to, *args, **kwargs)
+
+
+def current_run() -> Run | None:
+    """The run that is executing in this task or thread, None outside a handler."""
+    running = RUNNING.get()
+    return running if isinstance(running, Run) else None
+
+
+def check_cancelled() -> None:
+    """In a sync handler: raise the cancellation if this run is to stop (time limit, shutdown, lost lease).
+
+    Call it at intervals in long loops; outside a worker thread it does nothing.
+    """
+    run = current_run()
+    if run is not None and run.scope.cancel_called:
+        anyio.from_thread.check_cancelled()

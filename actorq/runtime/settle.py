@@ -1,0 +1,210 @@
+"""Make an outcome durable, in the order of D-2: the record, then every consequence, then the ack."""
+
+from __future__ import annotations
+
+import logging
+from typing import assert_never
+
+import anyio
+
+from actorq.core.codec import encode_dead, encode_envelope, encode_record, headers_of
+from actorq.core.delivery import (
+    AckUnrun,
+    Keep,
+    Reissue,
+    Repeat,
+    Replace,
+    after_reissue_refused,
+    must_record,
+    record_refused,
+    reissue,
+)
+from actorq.core.ids import key_of, origin_of
+from actorq.core.size import check_size
+from actorq.errors import PayloadTooLarge, TransportError
+from actorq.model.envelope import DeadLetter, ErrorInfo, Record
+from actorq.model.message import Expect, Failed as NotStored, Publication, Refused, Schedule, Stored
+from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeated, Superseded
+from actorq.runtime.execute import Job
+from actorq.runtime.lookup import newest_copy, stored_record
+
+log = logging.getLogger("actorq.worker")
+
+TRY_TIMEOUT = 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
+
+class Settler:
+    """Settles outcomes. Shielded; goes on until it is done or the lease ends, while stopping for a bounded time."""
+
+    def __init__(self) -> None:
+        self._deadline = float("inf")
+        self._scopes: set[anyio.CancelScope] = set()
+
+    def hurry(self, seconds: float) -> None:
+        """From now on every settling has ``seconds`` left (E-4)."""
+        self._deadline = anyio.current_time() + seconds
+        for scope in self._scopes:
+            scope.deadline = self._deadline
+
+    async def settle(self, job: Job, outcome: Outcome) -> None:
+        """Make ``outcome`` durable and acknowledge, or leave the message to its lease, with a line in the log."""
+        # Shield: an outcome that exists must not be lost to a cancellation (tests/spec: a stop while settling).
+        scope = anyio.CancelScope(shield=True, deadline=self._deadline)
+        self._scopes.add(scope)
+        job.settling = scope
+        try:
+            with scope:
+                await _settle(job, outcome)
+        except TransportError as error:
+            job.delivery.release()
+            log.error("task %s of %s: its outcome cannot be stored: %s", job.envelope.id, job.envelope.to, error)
+        finally:
+            self._scopes.discard(scope)
+        if scope.cancelled_caught:
+            job.delivery.release()
+            log.warning("task %s of %s: its outcome was not stored in time; its lease decides", job.envelope.id, job.envelope.to)
+
+
+async def _settle(job: Job, outcome: Outcome) -> None:
+    match outcome:
+        case Done() | Failed():
+            record = await _record(job, outcome)
+            if record is not None:
+                await _consequences(job, record)
+        case Repeated(record):
+            await _consequences(job, record)
+        case HandedBack():
+            if not await _hand_back(job):
+                job.delivery.release()
+                return
+        case Superseded():
+            pass
+        case Left(why):
+            log.warning("task %s of %s is left to its lease: %s", job.envelope.id, job.envelope.to, why)
+            job.delivery.release()
+            return
+        case _:
+            assert_never(outcome)
+    job.delivery.ack()
+
+
+def to_record(job: Job, outcome: Done | Failed) -> Record:
+    """The terminal record of an outcome."""
+    value, error, state = None, None, "succeeded"
+    if isinstance(outcome, Done):
+        value = outcome.value
+    else:
+        error, state = outcome.error, outcome.state
+    return Record(
+        id=job.envelope.id, state=state, generation=job.envelope.generation, value=value, error=error,
+        attempts=job.envelope.attempt, at=job.engine.transport.now(), worker=job.engine.worker,
+        reason="" if isinstance(outcome, Done) else outcome.reason,
+    )  # fmt: skip
+
+
+async def _record(job: Job, outcome: Done | Failed) -> Record | None:
+    """(1) First write wins. Gives the record that counts, ours or the one that was there; None: nothing is due."""
+    record = to_record(job, outcome)
+    if not must_record(job.envelope, job.delivery.deliveries):
+        return record
+    if job.envelope.reply is None:
+        record = Record(id=record.id, state=record.state, generation=record.generation, error=record.error, reason=record.reason)
+    body, record = _encode(job, record)
+    subject = job.engine.namespace.result(origin_of(record.id), record.id)
+    ttl = job.envelope.reply if isinstance(job.envelope.reply, int | float) else job.engine.default_ttl
+    expected = 0
+    while True:
+        publication = Publication(subject, body, expect=Expect(expected, subject), ttl=max(1.0, ttl))
+        if isinstance(await _store(job, publication), Stored):
+            return record
+        found = await job.engine.transport.get(subject)
+        stored = await stored_record(job.engine.transport, job.engine.namespace, record.id) if found else None
+        if found is None or stored is None:
+            expected = 0
+            continue
+        match record_refused(job.own, stored, found.sequence):
+            case Replace(sequence):
+                expected = sequence
+            case Repeat(winner):
+                return winner
+            case AckUnrun():
+                return None
+
+
+def _encode(job: Job, record: Record) -> tuple[bytes, Record]:
+    body = encode_record(record)
+    try:
+        check_size(len(body), f"the result of {job.envelope.to!r}", job.engine.transport.max_bytes)
+    except PayloadTooLarge as error:
+        info = ErrorInfo(
+            type_name="actorq.errors.PayloadTooLarge", message=str(error), actor=job.envelope.to, task_id=record.id,
+            attempts=job.envelope.attempt,
+        )  # fmt: skip
+        record = to_record(job, Failed(info, "too_large"))
+        body = encode_record(record)
+    return body, record
+
+
+async def _consequences(job: Job, record: Record) -> None:
+    """(2) What follows from a record: for one that ended without a value, its dead letter."""
+    if record.reason and record.error is not None:
+        await _store(job, _dead_letter(job, record, record.error))
+
+
+def _dead_letter(job: Job, record: Record, error: ErrorInfo) -> Publication:
+    message = job.delivery.message
+    letter = DeadLetter(
+        id=record.id, actor=job.envelope.to, queue=job.mailbox.queue, reason=record.reason, error=error.type_name,
+        message=error.message, traceback=error.traceback, attempts=record.attempts, deliveries=job.delivery.deliveries,
+        worker=record.worker or job.engine.worker, at=record.at, first_at=message.at, subject=message.subject,
+        envelope=message.body,
+    )  # fmt: skip
+    subject = job.engine.namespace.dead(job.mailbox.queue, job.target.name, record.id)
+    return Publication(subject, encode_dead(letter), msg_id=f"{record.id}.dead.{record.generation}")
+
+
+async def _hand_back(job: Job) -> bool:
+    """D-6, at once: the same message again for another worker. True when this copy is to be acknowledged."""
+    plan = reissue(job.envelope, job.delivery.deliveries, job.own)
+    answer = await _store(job, _reissued(job, plan))
+    if isinstance(answer, Stored):
+        return True
+    engine = job.engine
+    newest = await newest_copy(engine.transport, engine.namespace, job.envelope)
+    record = await stored_record(engine.transport, engine.namespace, job.envelope.id)
+    match after_reissue_refused(job.own, newest, record):
+        case AckUnrun():
+            return True
+        case Repeat(winner):
+            await _consequences(job, winner)
+            return True
+        case Keep():
+            return False
+
+
+def _reissued(job: Job, plan: Reissue) -> Publication:
+    key, namespace = key_of(job.envelope.id), job.engine.namespace
+    subject, schedule = namespace.task(job.mailbox, key), None
+    if plan.at is not None:
+        schedule, subject = Schedule(subject, at=plan.at), namespace.schedule(job.mailbox, key)
+    expect = Expect(plan.expected, namespace.copies(job.envelope.actor, key))
+    return Publication(
+        subject, encode_envelope(plan.envelope), headers_of(plan.envelope), msg_id=plan.msg_id, expect=expect, schedule=schedule
+    )  # fmt: skip
+
+
+async def _store(job: Job, publication: Publication) -> Stored | Refused:
+    pause = FIRST_PAUSE
+    while True:
+        (answer,) = await job.engine.transport.publish([publication], timeout=TRY_TIMEOUT)
+        match answer:
+            case Stored() | Refused():
+                return answer
+            case NotStored(error, permanent=True):
+                raise error
+            case NotStored(error):
+                if pause == FIRST_PAUSE:
+                    log.warning("task %s of %s: %s; trying again", job.envelope.id, job.envelope.to, error)
+                await anyio.sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)

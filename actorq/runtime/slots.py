@@ -1,0 +1,73 @@
+"""Slots of one actor in one worker: how many of its handlers run at once (E-2, E-8)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import anyio
+
+
+class Slots:
+    """Counts running handlers against ``capacity``; first come, first served, but those that resume go first.
+
+    A slot is *lent* while its handler awaits another task, so that a parent never blocks its children.
+    """
+
+    def __init__(self, capacity: int, changed: Callable[[], None]) -> None:
+        self.capacity = capacity
+        self.running = 0
+        self.lent = 0
+        self._changed = changed
+        self._resuming: deque[anyio.Event] = deque()
+        self._starting: deque[anyio.Event] = deque()
+
+    @property
+    def free(self) -> int:
+        """How many more handlers may start now."""
+        return max(0, self.capacity - self.running - len(self._starting) - len(self._resuming))
+
+    async def acquire(self) -> None:
+        """Take a slot. Cancelled while waiting, none is taken."""
+        await self._take(self._starting)
+
+    async def _take(self, queue: deque[anyio.Event]) -> None:
+        if self.running < self.capacity and not self._resuming and (queue is self._resuming or not self._starting):
+            self.running += 1
+            return
+        turn = anyio.Event()
+        queue.append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():
+                self.release()
+            else:
+                queue.remove(turn)
+            raise
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.running -= 1
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self.running < self.capacity and (queue := self._resuming or self._starting):
+            self.running += 1
+            queue.popleft().set()
+        self._changed()
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity; a smaller one takes effect as handlers end."""
+        self.capacity = capacity
+        self._pass_on()
+
+    def lend(self) -> None:
+        """Free the caller's slot while it waits for another task."""
+        self.lent += 1
+        self.release()
+
+    async def reclaim(self) -> None:
+        """Take a slot again before the caller resumes. Cancelled here, the caller holds none."""
+        self.lent -= 1
+        await self._take(self._resuming)
