@@ -7,7 +7,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
+from actorq.client import Client
+from actorq.core.codec import to_wire
 from actorq.core.convert import Parameters, Returned
+from actorq.errors import InvalidArguments
 from actorq.handle import Handle
 from actorq.model.options import NO_OPTIONS, CallOptions, Policy, SendOptions, send_options
 from actorq.runtime.context import Context
@@ -24,7 +27,7 @@ class Sender(Protocol):
     """What an address needs of its system."""
 
     async def submit(
-        self, to: str, calls: Sequence[Call], options: SendOptions, target: Target | None
+        self, to: str, calls: Sequence[Call], options: SendOptions, target: Target | None, client: Client | None = None
     ) -> list[Handle[Any]]: ...
 
 
@@ -40,6 +43,17 @@ class Target:
         self.is_async = inspect.iscoroutinefunction(handler)
         self.parameters = Parameters.of(handler, name=name, context_type=Context)
         self.returned = Returned.of(handler)
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name}>"
+
+
+def unchecked(to: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Wire form of a call to an actor whose signature is not known here. Raises InvalidArguments for what cannot travel."""
+    try:
+        return tuple(to_wire(value) for value in args), {name: to_wire(value) for name, value in kwargs.items()}
+    except TypeError as error:
+        raise InvalidArguments(f"{to}: {error}", actor=to) from error
 
 
 class Address(Generic[P, R]):
@@ -78,6 +92,10 @@ class Address(Generic[P, R]):
     async def send_many(self, calls: Iterable[Sequence[Any]]) -> list[Handle[R]]:
         """Send one task for each tuple of arguments, pipelined; all are confirmed when this returns."""
         return await self._sender.submit(self.to, [(tuple(args), {}) for args in calls], self._options, self._target)
+
+    async def submit_by(self, client: Client, calls: Sequence[Call]) -> list[Handle[R]]:
+        """Send several calls, each ``(args, kwargs)``, over a given connection."""
+        return await self._sender.submit(self.to, calls, self._options, self._target, client)
 
 
 class Actor(Address[P, R], Generic[P, Q, C_co, R]):

@@ -48,6 +48,13 @@ class Handle(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         return self.result().__await__()
 
+    def by(self, client: Client) -> Handle[T]:
+        """The same claim, made over another connection."""
+        return Handle(
+            lambda: client, client.ticket(self.id), registry=self._registry, convert=self._convert,
+            duplicate=self.duplicate, ignored=self._ignored,
+        )  # fmt: skip
+
     async def result(self, timeout: float | None = None) -> T:
         """Wait for the outcome, at most ``timeout`` seconds; the task's value, or its error raised here.
 

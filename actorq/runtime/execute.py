@@ -1,6 +1,6 @@
 """Run one task: a pipe of small steps from a delivery to an outcome.
 
-decode -> look -> resolve -> admit -> invoke; the first step that knows the outcome ends the pipe. Settling the outcome
+decode -> withdraw -> look -> resolve -> admit -> invoke; the first step that knows the outcome ends the pipe. Settling the outcome
 is ``actorq.runtime.settle``; holding a slot and the lease around both is ``actorq.runtime.mailbox``.
 """
 
@@ -65,7 +65,7 @@ class Engine:
     held: dict[str, Job] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One delivery on its way through the pipe."""
 
@@ -78,6 +78,7 @@ class Job:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
+    waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     settling: anyio.CancelScope | None = None
     lost: bool = False
     stopping: bool = False
@@ -91,22 +92,23 @@ class Job:
         return must_look(self.envelope.repeat, self.delivery.deliveries)
 
     def stop(self) -> None:
-        """End the run early; the message is to be handed back."""
+        """End the run early, or do not start it; the message is to be handed back."""
         self.stopping = True
+        self.waiting.cancel()
         if self.run is not None:
             self.run.scope.cancel()
 
     def lose(self) -> None:
         """The lease ran out: end the run early and leave the message to its next holder."""
         self.lost = True
-        for scope in (self.run and self.run.scope, self.settling):
+        for scope in (self.waiting, self.run and self.run.scope, self.settling):
             if scope is not None:
                 scope.cancel()
 
 
 async def execute(job: Job) -> Outcome:
     """Bring a delivery to its outcome. Never raises what user code raised."""
-    for step in (decode, look, resolve, admit):
+    for step in (decode, withdraw, look, resolve, admit):
         outcome = await step(job)
         if outcome is not None:
             return outcome
@@ -120,12 +122,20 @@ async def decode(job: Job) -> Outcome | None:
         actor, method = parse_address(job.envelope.to)
         if actor != job.target.name:
             raise Undecodable(f"the message is addressed to {job.envelope.to!r} but lies in the mailbox of {job.target.name!r}")
+        job.engine.held[job.envelope.id] = job
         if method is not None:
             return _dead(job, "unknown_method", f"actor {actor!r} has no method {method!r}")
     except (Undecodable, ValueError) as error:
         job.envelope = Envelope(id=job.delivery.message.subject.rsplit(".", 1)[1], to=job.target.name)
         return _dead(job, "undecodable", f"the message cannot be decoded: {error}")
     return None
+
+
+async def withdraw(job: Job) -> Outcome | None:
+    """A worker that stops, or has lost the lease, starts nothing."""
+    if job.lost:
+        return Left("its lease ran out before it started")
+    return HandedBack() if job.stopping else None
 
 
 async def look(job: Job) -> Outcome | None:
@@ -160,13 +170,13 @@ async def admit(job: Job) -> Outcome | None:
         return _late(job, "deadline", f"the deadline passed {now - envelope.deadline:.3g} s before it could start")
     if envelope.expires is not None and now >= envelope.expires:
         return _late(job, "expired", f"it expired {now - envelope.expires:.3g} s before it could start")
-    if job.stopping:
-        return HandedBack()
     return None
 
 
 async def invoke(job: Job) -> Outcome:
     """Run the handler in its own scope, with the earlier of time limit and deadline."""
+    if (outcome := await withdraw(job)) is not None:
+        return outcome
     run = job.run = Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
     limit = time_limit(job)
     run.scope.deadline = anyio.current_time() + limit

@@ -24,8 +24,8 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many more handlers may start now."""
-        return max(0, self.capacity - self.running - len(self._starting) - len(self._resuming))
+        """How many slots nobody holds or waits for after a loan."""
+        return max(0, self.capacity - self.running - len(self._resuming))
 
     async def acquire(self) -> None:
         """Take a slot. Cancelled while waiting, none is taken."""

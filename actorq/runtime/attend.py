@@ -1,0 +1,87 @@
+"""What a worker hears besides tasks: questions on its control subjects, and mailboxes that senders register."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+import anyio
+from anyio.abc import TaskStatus
+from anyio.streams.memory import MemoryObjectSendStream
+
+from actorq.core.codec import Undecodable, pack, unpack
+from actorq.errors import TransportError
+from actorq.model.address import Mailbox, Namespace, parse_subject
+from actorq.model.message import Message
+from actorq.ports.transport import Subscription, Transport
+
+log = logging.getLogger("actorq.worker")
+
+RESCAN = 30.0
+Answer = Callable[[str, Mapping[str, object]], object | None]
+
+
+class Attendant:
+    """Answers control questions and tells of mailboxes, new ones at once and missed ones by a slow rescan."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        namespace: Namespace,
+        worker: str,
+        *,
+        answer: Answer,
+        bind: Callable[[Mailbox], Awaitable[None]],
+        rescan: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._transport = transport
+        self._namespace = namespace
+        self._worker = worker
+        self._answer = answer
+        self._bind = bind
+        self._rescan = rescan
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled."""
+        send, heard = anyio.create_memory_object_stream[Message | None](math.inf)
+        prefix = self._namespace.prefix
+        subjects = (f"{prefix}.c.all.*", f"{prefix}.c.{self._worker}.*", self._namespace.registers())
+        with send, heard:
+            listening = [await self._listen(subject, send) for subject in subjects]
+            try:
+                task_status.started()
+                while True:
+                    message: Message | None = None
+                    with anyio.move_on_after(RESCAN):
+                        message = await heard.receive()
+                    await self._attend(message)
+            finally:
+                for subscription in listening:
+                    subscription.close()
+
+    async def _listen(self, subject: str, send: MemoryObjectSendStream[Message | None]) -> Subscription:
+        return await self._transport.subscribe(subject, send.send_nowait, lambda: send.send_nowait(None))
+
+    async def _attend(self, message: Message | None) -> None:
+        try:
+            if message is None:
+                await self._rescan()
+            elif (register := parse_subject(message.subject)) is not None:
+                await self._bind(register[1])
+            else:
+                await self._reply(message)
+        except TransportError as error:
+            log.warning("worker %s: the broker does not answer (%s); trying again", self._worker, error)
+
+    async def _reply(self, message: Message) -> None:
+        # A reply may only go to an origin of this namespace: anything else is not a question of ours.
+        if not message.reply.startswith(self._namespace.wake("")[:-1]):
+            return
+        try:
+            question = unpack(message.body)
+        except Undecodable:
+            return
+        reply = self._answer(message.subject.rsplit(".", 1)[1], question if isinstance(question, dict) else {})
+        if reply is not None:
+            await self._transport.notify(message.reply, pack(reply))

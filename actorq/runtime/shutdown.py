@@ -1,0 +1,42 @@
+"""Stopping in order (E-6): the first signal drains, the second cancels, the third ends the process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+
+import anyio
+
+log = logging.getLogger("actorq.worker")
+
+
+class Shutdown:
+    """How far stopping has gone. ``exit_code`` is 0 unless something asked for another."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self.reason = ""
+        self.requested = anyio.Event()
+        self.impatient = anyio.Event()
+
+    def request(self, reason: str, exit_code: int = 0) -> None:
+        """Ask for an orderly stop; asked again, cancel what runs."""
+        if not self.requested.is_set():
+            self.reason = reason
+            self.requested.set()
+        elif exit_code == 0:
+            self.impatient.set()
+        self.exit_code = max(self.exit_code, exit_code)
+
+
+async def listen(shutdown: Shutdown) -> None:
+    """Turn SIGTERM and SIGINT into requests, until cancelled. Main thread only."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        count = 0
+        async for number in signals:
+            count += 1
+            if count == 3:
+                log.warning("third signal: ending now; messages in progress are left to their leases")
+                os._exit(128 + number)
+            shutdown.request(signal.Signals(number).name)

@@ -1,0 +1,87 @@
+"""Watches the event loop from a thread of its own (D-3): names what blocks it, ends a process whose loop is dead."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
+
+import anyio
+
+log = logging.getLogger("actorq.watchdog")
+
+BEAT = 0.25
+BLOCKED_AFTER = 1.0
+DEAD_AFTER = 300.0
+EXIT_DEAD = 70
+
+
+class Watchdog:
+    """Use as a context manager in the loop's thread, with ``beat`` running in the loop.
+
+    ``overdue``: seconds of silence after which held work can no longer be kept, as of now. ``end``: what to do with a
+    loop that is silent for longer; None to report only (the process is somebody else's).
+    """
+
+    def __init__(self, overdue: Callable[[], float], *, end: Callable[[], None] | None = None) -> None:
+        self._overdue = overdue
+        self._end = end
+        self._last = time.monotonic()
+        self._loop_thread = threading.get_ident()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="actorq watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._last = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    async def beat(self) -> None:
+        """Show that the loop lives, until cancelled."""
+        while True:
+            self._last = time.monotonic()
+            await anyio.sleep(BEAT)
+
+    def _watch(self) -> None:
+        reported = False
+        while not self._stopped.wait(BEAT):
+            silent = time.monotonic() - self._last
+            if silent < BLOCKED_AFTER:
+                reported = False
+            elif not reported:
+                reported = True
+                self._report(silent)
+            if self._end is not None and silent > BLOCKED_AFTER and silent > min(DEAD_AFTER, self._overdue()):
+                log.critical("the event loop has been silent for %.0f s: ending the process", silent)
+                faulthandler.dump_traceback(all_threads=True)
+                self._end()
+
+    def _report(self, silent: float) -> None:
+        frame = sys._current_frames().get(self._loop_thread)
+        if frame is None:
+            return
+        log.warning(
+            "the event loop has been blocked for %.1f s in %s; declare the actor as a plain `def`, or await instead.\n%s",
+            silent, _name(frame), "".join(traceback.format_stack(frame, limit=8)),
+        )  # fmt: skip
+
+
+def _name(frame: FrameType) -> str:
+    return f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+def end_process() -> None:
+    """End at once, without cleaning up: nothing in this process can be relied on."""
+    sys.stderr.flush()
+    os._exit(EXIT_DEAD)

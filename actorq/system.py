@@ -1,0 +1,252 @@
+"""ActorSystem: an explicit registry of actors and the way to reach them. No globals; nothing happens at import."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+
+from actorq.actor import Actor, Address, Call, Target, unchecked
+from actorq.blocking import BlockingClient
+from actorq.client import RUNNING, Client, Outgoing
+from actorq.core.codec import pack
+from actorq.core.compose import begins_at, compose
+from actorq.core.ids import TAIL_BITS, make_id, random_origin
+from actorq.core.remote import ExceptionRegistry
+from actorq.errors import UsageError
+from actorq.handle import Handle
+from actorq.model.address import Mailbox, Namespace, parse_address, token
+from actorq.model.message import ConnectionSettings, StreamSettings
+from actorq.model.options import Policy, SendOptions
+from actorq.plugins import open_transport
+from actorq.ports.transport import Transport
+from actorq.runtime.context import Context
+from actorq.runtime.execute import Middleware
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound=Middleware)
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+DEFAULT_TRANSPORT = "nats://127.0.0.1:4222"
+
+
+class Declare(Protocol):
+    """What ``@system.actor(...)`` with options gives: the decorator."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> Actor[P, Concatenate[Context, P], Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> Actor[P, P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Actor[P, Concatenate[Context, P], R, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...
+
+
+class ActorSystem:
+    """A named set of actors over one transport.
+
+    ``transport``: a URL (``nats://host:4222``, several comma separated, ``memory:``); without it ACTORQ_TRANSPORT, then
+    NATS_URL, then nats://127.0.0.1:4222. ``lifespan``: an async context manager entered in each worker; its value is
+    ``ctx.state``. ``connection_name``: how operators see this program; the same name gives the same reply address.
+    Raises InvalidName for a name that is not a token.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        transport: str | None = None,
+        lifespan: Lifespan | None = None,
+        connection_name: str | None = None,
+        streams: StreamSettings | None = None,
+        connection: Mapping[str, Any] | None = None,
+        send_timeout: float = 15.0,
+    ) -> None:
+        self.name = name
+        self.namespace = Namespace.of(name)
+        self.lifespan: Lifespan | None = lifespan
+        self.middlewares: list[Middleware] = []
+        self.exceptions = ExceptionRegistry()
+        self.actors: dict[str, Target] = {}
+        self.send_timeout = send_timeout
+        self.streams = streams or StreamSettings()
+        self._transport = transport
+        self._connection = dict(connection or {})
+        self._connection_name = connection_name
+        self._client: Client | None = None
+        self._stack: AsyncExitStack | None = None
+        self._depth = 0
+
+    def __repr__(self) -> str:
+        return f"<ActorSystem {self.name}>"
+
+    # ---- declaring
+
+    @overload
+    def actor(
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> Actor[P, Concatenate[Context, P], Coroutine[Any, Any, R], R]: ...
+    @overload
+    def actor(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Actor[P, P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def actor(self, function: Callable[Concatenate[Context, P], R], /) -> Actor[P, Concatenate[Context, P], R, R]: ...
+    @overload
+    def actor(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...
+    @overload
+    def actor(self, *, name: str | None = None, **options: Any) -> Declare: ...
+    def actor(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Declare an actor: ``@system.actor`` or ``@system.actor(name=..., concurrency=..., ...)`` (see Policy).
+
+        Raises InvalidName, ConfigError or UsageError naming the actor, also for a second actor of one name.
+        """
+        if function is None:
+            return lambda found: self._declare(found, name, options)
+        return self._declare(function, name, options)
+
+    def _declare(self, function: Any, name: str | None, options: Mapping[str, object]) -> Actor[..., ..., Any, Any]:
+        if not callable(function) or inspect.isclass(function):
+            raise UsageError(f"{function!r} cannot be an actor: this version takes functions, async or plain")
+        name = token(name if name is not None else getattr(function, "__name__", None), "actor")
+        if name in self.actors:
+            raise UsageError(
+                f"there are two actors named {name!r} in system {self.name!r} "
+                f"({_where(self.actors[name].handler)} and {_where(function)}): give one another name="
+            )
+        target = Target(name, function, Policy().merged(options, f"actor {name!r}"))
+        self.actors[name] = target
+        return Actor(self, target, function)
+
+    def middleware(self, function: M) -> M:
+        """Wrap each attempt in ``async def f(ctx, call_next): return await call_next()``; the first declared is outermost."""
+        self.middlewares.append(function)
+        return function
+
+    # ---- connecting
+
+    async def __aenter__(self) -> Self:
+        """Connect. May be nested, and entered again later, also on the other backend.
+
+        Raises BrokerUnavailable, PermissionDenied or ConfigError.
+        """
+        if self._depth == 0:
+            async with AsyncExitStack() as stack:
+                self._client = await stack.enter_async_context(self.connect())
+                self._stack = stack.pop_all()
+        self._depth += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._stack is not None:
+            stack, self._stack, self._client = self._stack, None, None
+            await stack.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Client]:
+        """A connection of its own, apart from the system's."""
+        origin = random_origin(secrets.randbits(30))
+        async with self._open_transport() as transport:
+            client = Client(transport, self.namespace, origin, send_timeout=self.send_timeout)
+            await client.open()
+            try:
+                yield client
+            finally:
+                client.close()
+
+    def _open_transport(self) -> Transport:
+        url = self._transport or os.environ.get("ACTORQ_TRANSPORT") or os.environ.get("NATS_URL") or DEFAULT_TRANSPORT
+        name = self._connection_name or f"actorq {self.name}"
+        settings = ConnectionSettings(
+            url=url, prefix=self.namespace.prefix, name=name, streams=self.streams, **self._connection
+        )
+        return open_transport(settings)
+
+    @property
+    def client(self) -> Client:
+        """The open connection. Raises UsageError outside ``async with system``."""
+        if self._client is None:
+            raise UsageError(f"system {self.name!r} is not connected: use `async with system:` around sending and awaiting")
+        return self._client
+
+    def blocking(self) -> BlockingClient:
+        """A client for synchronous callers: ``with system.blocking() as client: client.ask(add, 1, 2)``."""
+        return BlockingClient(self)
+
+    # ---- sending by name
+
+    def ref(self, to: str) -> Address[..., Any]:
+        """An address by name; its actor's code need not be known here."""
+        parse_address(to)
+        return Address(self, to, self.actors.get(to))
+
+    async def send(self, to: str, /, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """Send a task by name. Queue and lanes come from the register, else queue ``default``."""
+        return await self.ref(to).send(*args, **kwargs)
+
+    async def ask(self, to: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Send a task by name and await its value."""
+        return await self.ref(to).ask(*args, **kwargs)
+
+    def handle(self, task_id: str) -> Handle[Any]:
+        """The handle of a task sent at any time by any process."""
+        return self.handle_by(lambda: self.client, task_id)
+
+    def handle_by(self, client: Callable[[], Client], task_id: str) -> Handle[Any]:
+        """The same over a given connection."""
+        return Handle(client, client().ticket(token(task_id, "task id")), registry=self.exceptions)
+
+    async def submit(
+        self, to: str, calls: Sequence[Call], options: SendOptions, target: Target | None, client: Client | None = None
+    ) -> list[Handle[Any]]:
+        """Check, compose and send calls to one address, all confirmed when this returns."""
+        by = self.client if client is None else client
+        if options.task_id is not None and len(calls) > 1:
+            raise UsageError("options: task_id names one task; send_many would give it to several")
+        mailbox = await self._mailbox(by, to, options, target)
+        outgoing = [self._compose(by, mailbox, to, call, options, target) for call in calls]
+        convert = None if target is None else target.returned.from_wire
+        return [
+            Handle(lambda: by, ticket, registry=self.exceptions, convert=convert, duplicate=taken,
+                   ignored=options.ignore_result)
+            for ticket, taken in await by.submit(outgoing, options.send_timeout)
+        ]  # fmt: skip
+
+    async def _mailbox(self, client: Client, to: str, options: SendOptions, target: Target | None) -> Mailbox:
+        actor = parse_address(to)[0]
+        if options.queue is not None:
+            return Mailbox(options.queue, 0, actor)
+        return await client.register.home(actor) if target is None else Mailbox(target.policy.queue, 0, actor)
+
+    def _compose(
+        self, client: Client, mailbox: Mailbox, to: str, call: Call, options: SendOptions, target: Target | None
+    ) -> Outgoing:
+        args, kwargs = unchecked(to, *call) if target is None else target.parameters.bind(*call)
+        now, running = client.transport.now(), RUNNING.get()
+        task_id, repeat, parent = options.task_id, options.task_id is not None, None
+        if running is not None:
+            parent = running.envelope
+            repeat = repeat or running.repeated
+            task_id = task_id or running.child_id(to, pack([args, kwargs]))
+        ttl = target.policy.result_ttl if target is not None else None
+        envelope = compose(
+            to, args, kwargs, options, now=now, repeat=repeat, parent=parent,
+            task_id=task_id or make_id(now, secrets.randbits(TAIL_BITS), client.origin),
+            default_ttl=self.streams.result_ttl if ttl is None else ttl,
+        )  # fmt: skip
+        return Outgoing(mailbox, envelope, begins_at(options, now), exclusive=repeat)
+
+
+def _where(function: Callable[..., Any]) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)

@@ -1,0 +1,229 @@
+"""The composition root: system, transport and settings become a running worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from actorq.actor import Target
+from actorq.errors import ConfigError
+from actorq.model.address import Mailbox, token
+from actorq.runtime.attend import Attendant
+from actorq.runtime.execute import Engine
+from actorq.runtime.mailbox import ActorRunner
+from actorq.runtime.settle import Settler
+from actorq.runtime.shutdown import Shutdown, listen
+from actorq.runtime.threads import Threads
+from actorq.runtime.watchdog import Watchdog, end_process
+from actorq.system import ActorSystem
+
+log = logging.getLogger("actorq.worker")
+
+SETTLE_WITHIN = 5.0
+BURST_PAUSE = 0.1
+EXIT_ABANDONED = 70
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """Settings of one worker; durations in seconds. ``queues``: ``("*",)`` serves all but ``exclude``.
+
+    ``concurrency``: overrides every actor's own. ``actors``: policy keys by actor name, over the decorator's;
+    ``defaults``: policy keys for what the decorator leaves open. ``burst``: stop when all mailboxes are empty.
+    """
+
+    name: str = ""
+    queues: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    concurrency: int | None = None
+    shutdown_timeout: float = 30.0
+    stop_timeout: float = 5.0
+    lease: float = 30.0
+    crash_budget: int = 5
+    burst: bool = False
+    actors: Mapping[str, Mapping[str, object]] | None = None
+    defaults: Mapping[str, object] | None = None
+
+    def serves(self, queue: str) -> bool:
+        return ("*" in self.queues or queue in self.queues) and queue not in self.exclude
+
+
+class Worker:
+    """Runs a system's actors. ``async with Worker(system) as worker`` beside other code, or ``await Worker(system).run()``.
+
+    Entering it connects, binds the mailboxes and is ready; leaving it drains: running tasks may finish within
+    ``shutdown_timeout``, what has not started is handed back.
+    """
+
+    def __init__(self, system: ActorSystem, options: WorkerOptions | None = None) -> None:
+        self.system = system
+        self.options = options or WorkerOptions()
+        self.name = token(self.options.name or _default_name(), "worker name")
+        self.runners: dict[str, ActorRunner] = {}
+        self._stack = AsyncExitStack()
+        self._settler = Settler()
+        self._shutdown: Shutdown | None = None
+        self._owns_process = False
+
+    async def __aenter__(self) -> Self:
+        """Raises BrokerUnavailable, PermissionDenied or ConfigError if it cannot start."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.system)
+            state = await stack.enter_async_context(self.system.lifespan() if self.system.lifespan else nullcontext())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            self._shutdown = Shutdown()
+            await self._start(tasks, self._engine(state))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._drain()
+        finally:
+            await self._stack.__aexit__(kind, error, trace)
+
+    async def run(self) -> int:
+        """Run until a signal, or until the work is done with ``burst``; give the exit code: 0, or 70 (see E-3, E-6)."""
+        self._owns_process = True
+        async with self, anyio.create_task_group() as tasks:
+            assert self._shutdown is not None
+            tasks.start_soon(listen, self._shutdown)
+            tasks.start_soon(self._hurry_when_impatient)
+            if self.options.burst:
+                tasks.start_soon(self._until_done)
+            await self._shutdown.requested.wait()
+            log.info("stopping (%s): running tasks have %g s", self._shutdown.reason, self.options.shutdown_timeout)
+            await self._drain()
+            tasks.cancel_scope.cancel()
+        left = sum(runner.threads.abandoned for runner in self.runners.values())
+        return EXIT_ABANDONED if left else self._shutdown.exit_code
+
+    def _engine(self, state: Any) -> Engine:
+        client = self.system.client
+        return Engine(
+            client.transport, self.system.namespace, self.name, self.system.send, state=state,
+            crash_budget=self.options.crash_budget, stop_timeout=self.options.stop_timeout,
+            default_ttl=self.system.streams.result_ttl, middleware=tuple(self.system.middlewares),
+            exhausted=self._exhausted,
+        )  # fmt: skip
+
+    async def _start(self, tasks: TaskGroup, engine: Engine) -> None:
+        watchdog = Watchdog(lambda: _overdue(engine), end=end_process if self._owns_process else None)
+        self._stack.enter_context(watchdog)
+        tasks.start_soon(watchdog.beat)
+        for target in self.system.actors.values():
+            adapted = self._adapted(target)
+            self.runners[target.name] = ActorRunner(engine, adapted, self._settler, tasks, lease=self.options.lease)
+        attendant = Attendant(
+            engine.transport, engine.namespace, self.name, answer=self._answer, bind=self._bind, rescan=self._rescan
+        )
+        await tasks.start(attendant.run)
+        for runner in self.runners.values():
+            await self._register(runner)
+        await self._rescan()
+
+    def _adapted(self, target: Target) -> Target:
+        overrides = (self.options.actors or {}).get(target.name, {})
+        policy = target.policy.merged(overrides, f"actors.{target.name}")
+        if self.options.concurrency is not None:
+            policy = policy.merged({"concurrency": self.options.concurrency}, "-c")
+        return target.with_policy(policy)
+
+    async def _register(self, runner: ActorRunner) -> None:
+        target = runner.target
+        home = Mailbox(target.policy.queue, 0, target.name)
+        details = {"lanes": 1, "parameters": str(target.parameters), "version": 1, "timeout": target.policy.timeout}
+        await self.system.client.register.announce(home, details)
+        await self._bind(home)
+
+    async def _rescan(self) -> None:
+        for entry in await self.system.client.register.entries():
+            await self._bind(entry.mailbox)
+
+    async def _bind(self, mailbox: Mailbox) -> None:
+        runner = self.runners.get(mailbox.actor)
+        if runner is not None and self.options.serves(mailbox.queue):
+            try:
+                await runner.bind(mailbox)
+            except ConfigError as error:
+                log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
+
+    def _answer(self, verb: str, question: Mapping[str, object]) -> object | None:
+        if verb != "find":
+            return None
+        for runner in self.runners.values():
+            for job in runner.jobs:
+                if job.envelope.id == question.get("id") and job.run is not None:
+                    return {"worker": self.name, "state": "held"}
+        if question.get("mailbox") in {str(box) for runner in self.runners.values() for box in runner.mailboxes}:
+            return {"worker": self.name, "state": "served"}
+        return None
+
+    def _exhausted(self, actor: str) -> None:
+        assert self._shutdown is not None
+        log.error("actor %r: too many of its threads do not stop; the worker drains and exits %d", actor, EXIT_ABANDONED)
+        self._shutdown.request(f"abandoned threads of {actor}", EXIT_ABANDONED)
+
+    async def _drain(self) -> None:
+        for runner in self.runners.values():
+            await runner.stop_pulling()
+        with anyio.move_on_after(self.options.shutdown_timeout) as self._grace:
+            await self._finished()
+        if any(runner.jobs for runner in self.runners.values()):
+            self._settler.hurry(SETTLE_WITHIN)
+            for runner in self.runners.values():
+                runner.cancel_running()
+            with anyio.move_on_after(SETTLE_WITHIN):
+                await self._finished()
+
+    async def _finished(self) -> None:
+        for runner in self.runners.values():
+            await runner.finished()
+
+    async def _hurry_when_impatient(self) -> None:
+        assert self._shutdown is not None
+        await self._shutdown.impatient.wait()
+        log.info("second signal: cancelling what runs")
+        self._grace.cancel()
+
+    async def _until_done(self) -> None:
+        assert self._shutdown is not None
+        while await self._has_work():
+            await anyio.sleep(BURST_PAUSE)
+        self._shutdown.request("burst: all mailboxes are empty")
+
+    async def _has_work(self) -> bool:
+        for runner in self.runners.values():
+            if runner.jobs:
+                return True
+            for mailbox in runner.mailboxes:
+                if await self.system.client.transport.get(self.system.namespace.inbox(mailbox)) is not None:
+                    return True
+        return False
+
+
+def _overdue(engine: Engine) -> float:
+    """Seconds of silence after which the first held message passes its limit, for a loop that is silent now."""
+    ends = [job.ends_at for job in list(engine.held.values())]
+    return max(0.0, min(ends) - time.monotonic()) if ends else float("inf")
+
+
+def _default_name() -> str:
+    host = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in socket.gethostname())[:32]
+    return f"{host or 'worker'}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
