@@ -46,7 +46,7 @@ class Publication:
 
     subject: str
     body: bytes
-    headers: Mapping[str, str] = NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     msg_id: str | None = None
     expect: Expect | None = None
     ttl: float | None = None
