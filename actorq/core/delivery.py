@@ -152,7 +152,7 @@ def after_reissue_refused(own: Held, newest: Copy | None, record: Record | None)
 
 
 def lost_leases(envelope: Envelope, deliveries: int) -> int:
-    """How many holders of this task, over all its copies, vanished without a word. The present one is not among them."""
+    """How many holders of this task, over all its copies, vanished without a word. The present one does not count."""
     return envelope.leases_lost + deliveries - 1
 
 

@@ -73,7 +73,7 @@ class Sending:
         self._unknown = False
 
     def after(self, answer: Confirmation, now: float, deadline: float) -> Verdict:
-        """What to do after a try was answered. ``now`` and ``deadline``: seconds on one clock, of the caller's choice."""
+        """What to do after a try was answered. ``now`` and ``deadline``: seconds on any one clock."""
         self._tries += 1
         match answer:
             case Stored(sequence, duplicate):
@@ -115,7 +115,8 @@ class Sending:
             return error
         else:
             given = BrokerUnavailable(
-                f"{what} was not stored in {tries} ({error}): check that the broker runs and can be reached, then send again",
+                f"{what} was not stored in {tries} ({error}):"
+                " check that the broker runs and can be reached, then send again",
                 subject=subject,
             )
         given.__cause__ = error

@@ -1,0 +1,215 @@
+"""The transport port over the broker in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import inf
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from actorq.errors import BrokerUnavailable, TransportError
+from actorq.model.message import (
+    Confirmation,
+    ConnectionSettings,
+    ConsumerSpec,
+    Failed,
+    Message,
+    Publication,
+)
+
+from actorq_memory.admission import MAX_BYTES, kind_of, objection
+from actorq_memory.broker import Broker, Listener
+from actorq_memory.durable import Durable, Lease, Member
+from actorq_memory.line import Line
+
+
+class MemoryTransport:
+    """One connection. ``broker`` outlives it."""
+
+    def __init__(self, broker: Broker, settings: ConnectionSettings) -> None:
+        self._broker = broker
+        self._settings = settings
+        self._line: Line | None = None
+        self._group: TaskGroup | None = None
+        self._consumers: list[MemoryConsumer] = []
+
+    @property
+    def max_bytes(self) -> int:
+        return MAX_BYTES
+
+    @property
+    def line(self) -> Line:
+        """The way back from the broker; raises BrokerUnavailable while the connection is not open."""
+        if self._line is None:
+            raise BrokerUnavailable(
+                f"the connection {self._settings.name!r} to {self._settings.url} is not open: use it inside `async with`"
+            )
+        return self._line
+
+    def now(self) -> float:
+        return time.time() if self._line is None else self._broker.now(self._line)
+
+    async def __aenter__(self) -> Self:
+        if self._group is not None:
+            raise BrokerUnavailable(f"the connection {self._settings.name!r} was opened before: make a new one")
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._line = self._broker.open(self._settings.streams)
+        self._group.start_soon(self._attend, self._line)
+        return self
+
+    async def _attend(self, line: Line) -> None:
+        try:
+            while True:
+                await line.heard(self._broker.rest(line))
+        finally:
+            # Also where the loop is torn down around an open connection: its holder is lost, its leases run out.
+            self._broker.close(line)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._group is not None
+        if self._line is not None:
+            self._broker.close(self._line)
+        self._line = None
+        for consumer in self._consumers:
+            consumer.end("its connection was closed")
+        self._group.cancel_scope.cancel()
+        # Not given the caller's exception: that one passes on as it is, not wrapped into a group.
+        await self._group.__aexit__(None, None, None)
+
+    async def publish(self, messages: Sequence[Publication], *, timeout: float) -> Sequence[Confirmation]:
+        await checkpoint()
+        try:
+            return self._broker.publish(self.line, messages)
+        except BrokerUnavailable as error:
+            return [Failed(error, permanent=True) for _ in messages]
+
+    async def get(self, subject: str) -> Message | None:
+        await checkpoint()
+        return self._broker.get(self.line, subject)
+
+    async def scan(self, subject: str) -> Sequence[Message]:
+        await checkpoint()
+        return self._broker.scan(self.line, subject)
+
+    async def delete(self, message: Message) -> bool:
+        await checkpoint()
+        return self._broker.delete(self.line, message)
+
+    async def notify(self, subject: str, body: bytes) -> None:
+        await checkpoint()
+        self._broker.notify(self.line, subject, body)
+
+    async def subscribe(
+        self, subject: str, receive: Callable[[Message], None], gap: Callable[[], None]
+    ) -> MemorySubscription:
+        """``gap`` is never called: nothing can be missed here."""
+        await checkpoint()
+        return MemorySubscription(self._broker, self.line, subject, receive)
+
+    async def consume(self, spec: ConsumerSpec) -> MemoryConsumer:
+        await checkpoint()
+        consumer = MemoryConsumer(self._broker, self.line, spec)
+        self._consumers.append(consumer)
+        return consumer
+
+
+class MemorySubscription:
+    def __init__(self, broker: Broker, line: Line, subject: str, receive: Callable[[Message], None]) -> None:
+        self._broker = broker
+        self._receive: Callable[[Message], None] | None = receive
+        self._listener = Listener(line, subject, self._hear)
+        broker.subscribe(self._listener)
+
+    def _hear(self, message: Message) -> None:
+        if self._receive is not None:
+            self._receive(message)
+
+    async def close(self) -> None:
+        self._receive = None
+        self._broker.unsubscribe(self._listener)
+        await checkpoint()
+
+
+class MemoryConsumer:
+    def __init__(self, broker: Broker, line: Line, spec: ConsumerSpec) -> None:
+        self._broker = broker
+        self._line = line
+        self._name = spec.name
+        # Filled from any thread, emptied in the loop: a deque needs no lock for that.
+        self._arrived: deque[Lease] = deque()
+        self._bell = anyio.Event()
+        self._over = ""
+        self._durable: Durable
+        self._member: Member
+        self._durable, self._member = broker.consume(line, spec, self._hand)
+
+    @property
+    def lease(self) -> float:
+        return self._durable.spec.lease
+
+    def grant(self, credit: int) -> None:
+        if not self._over:
+            self._broker.grant(self._line, self._durable, self._member, credit)
+
+    async def receive(self) -> Sequence[MemoryDelivery]:
+        await checkpoint()
+        while not self._arrived:
+            if self._over:
+                raise TransportError(f"consumer {self._name} delivers no more: {self._over}")
+            self._bell = anyio.Event()
+            await self._bell.wait()
+        return self._take()
+
+    async def stop(self) -> Sequence[MemoryDelivery]:
+        if not self._over:
+            self._broker.withdraw(self._line, self._durable, self._member)
+        rest = self._take()
+        self.end("it was stopped")
+        return rest
+
+    def end(self, why: str) -> None:
+        """Let whoever waits for a delivery know that none will come."""
+        self._over = self._over or why
+        self._bell.set()
+
+    def _hand(self, lease: Lease) -> None:
+        self._arrived.append(lease)
+        self._line.post(self._ring)
+
+    def _ring(self) -> None:
+        self._bell.set()
+
+    def _take(self) -> list[MemoryDelivery]:
+        taken = [MemoryDelivery(self._broker, self._durable, lease) for lease in self._arrived]
+        del taken[len(taken) :]
+        self._arrived.clear()
+        return taken
+
+
+class MemoryDelivery:
+    def __init__(self, broker: Broker, durable: Durable, lease: Lease) -> None:
+        self._broker = broker
+        self._durable = durable
+        self._lease = lease
+        self._settled = False
+
+    @property
+    def message(self) -> Message:
+        return self._lease.message
+
+    @property
+    def deliveries(self) -> int:
+        return self._lease.deliveries
+
+    def keep(self, limit: float, lost: Callable[[], None]) -> None: ...
+    def ack(self) -> None: ...
+    def release(self) -> None: ...
