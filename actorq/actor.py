@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from actorq.client import Client
 from actorq.core.codec import to_wire
-from actorq.core.convert import Parameters, Returned
 from actorq.errors import InvalidArguments
 from actorq.handle import Handle
-from actorq.model.options import NO_OPTIONS, CallOptions, Policy, SendOptions, send_options
-from actorq.runtime.context import Context
+from actorq.model.options import NO_OPTIONS, CallOptions, SendOptions, send_options
+from actorq.runtime.target import Target
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -31,25 +29,8 @@ class Sender(Protocol):
     ) -> list[Handle[Any]]: ...
 
 
-class Target:
-    """A handler as a worker and a sender see it: name, callable, policy, types of its arguments and result."""
-
-    __slots__ = ("handler", "is_async", "name", "parameters", "policy", "returned")
-
-    def __init__(self, name: str, handler: Callable[..., Any], policy: Policy) -> None:
-        self.name = name
-        self.handler = handler
-        self.policy = policy
-        self.is_async = inspect.iscoroutinefunction(handler)
-        self.parameters = Parameters.of(handler, name=name, context_type=Context)
-        self.returned = Returned.of(handler)
-
-    def __repr__(self) -> str:
-        return f"<Target {self.name}>"
-
-
 def unchecked(to: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Wire form of a call to an actor whose signature is not known here. Raises InvalidArguments for what cannot travel."""
+    """Wire form of a call to an actor whose signature is not known here; InvalidArguments for what cannot travel."""
     try:
         return tuple(to_wire(value) for value in args), {name: to_wire(value) for name, value in kwargs.items()}
     except TypeError as error:
@@ -61,7 +42,9 @@ class Address(Generic[P, R]):
 
     __slots__ = ("_options", "_sender", "_target", "to")
 
-    def __init__(self, sender: Sender, to: str, target: Target | None = None, options: SendOptions = NO_OPTIONS) -> None:
+    def __init__(
+        self, sender: Sender, to: str, target: Target | None = None, options: SendOptions = NO_OPTIONS
+    ) -> None:
         self._sender = sender
         self._target = target
         self._options = options

@@ -6,6 +6,7 @@ Knows envelopes, records and the transport port; knows nothing of actors' code o
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -85,8 +86,8 @@ class Ticket:
         """The terminal record, if it is here."""
         if self.record is None and self.raw is not None:
             raw, self.raw = self.raw, None
-            record = decode_record(raw)
-            if record.terminal:
+            record = readable_record(raw)
+            if record is not None and record.terminal:
                 self.record = record
         return self.record
 
@@ -112,7 +113,6 @@ class Client:
         self.register = Register(transport, namespace)
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()
         self._answers: dict[str, Callable[[bytes], None]] = {}
-        self._asked = 0
         self._own: Subscription | None = None
 
     async def open(self) -> None:
@@ -271,7 +271,7 @@ class Client:
     async def record(self, task_id: str) -> Record | None:
         """The stored record of a task, None if there is none."""
         message = await self.transport.get(self.namespace.result(origin_of(task_id), task_id))
-        return None if message is None else decode_record(message.body)
+        return None if message is None else readable_record(message.body)
 
     async def status(self, task_id: str) -> str:
         """One of scheduled, queued, running, retrying, succeeded, failed, cancelled, expired. Raises as ``find``."""
@@ -291,8 +291,7 @@ class Client:
         self, verb: str, question: object, *, enough: Callable[[dict[str, object]], bool], worker: str = "all"
     ) -> list[dict[str, object]]:
         """Ask running workers over the control subject and collect answers until one is enough or time is out."""
-        self._asked += 1
-        name, done = f"q{self._asked}", anyio.Event()
+        name, done = f"q{secrets.token_hex(8)}", anyio.Event()
         answers: list[dict[str, object]] = []
 
         def collect(body: bytes) -> None:
@@ -332,6 +331,15 @@ class Client:
         else:
             where = "running" if served == "held" else f"{found.state}, waiting for its turn"
             log.info("task %s of actor %r has no outcome yet: it is %s", task_id, found.envelope.to, where)
+
+
+def readable_record(raw: bytes) -> Record | None:
+    """A record as stored; None for one that cannot be read, which is as good as none (anybody may replace it)."""
+    try:
+        return decode_record(raw)
+    except Undecodable as error:
+        log.error("a record of this system cannot be read and is taken for missing: %s", error)
+        return None
 
 
 def _whereabouts_of(copy: Message) -> Whereabouts:

@@ -10,12 +10,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
-from actorq.actor import Actor, Address, Call, Target, unchecked
+from actorq.actor import Actor, Address, Call, unchecked
 from actorq.blocking import BlockingClient
 from actorq.client import RUNNING, Client, Outgoing
 from actorq.core.codec import pack
 from actorq.core.compose import begins_at, compose
-from actorq.core.ids import TAIL_BITS, make_id, random_origin
+from actorq.core.ids import TAIL_BITS, make_id, make_origin, random_origin
 from actorq.core.remote import ExceptionRegistry
 from actorq.errors import UsageError
 from actorq.handle import Handle
@@ -26,6 +26,7 @@ from actorq.plugins import open_transport
 from actorq.ports.transport import Transport
 from actorq.runtime.context import Context
 from actorq.runtime.execute import Middleware
+from actorq.runtime.target import Target
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +58,8 @@ class ActorSystem:
     ``transport``: a URL (``nats://host:4222``, several comma separated, ``memory:``); without it ACTORQ_TRANSPORT, then
     NATS_URL, then nats://127.0.0.1:4222. ``lifespan``: an async context manager entered in each worker; its value is
     ``ctx.state``. ``connection_name``: how operators see this program; the same name gives the same reply address.
+    ``connection``: further keys of ConnectionSettings. A command line may set ``transport``, ``connection`` and
+    ``namespace`` before the system connects.
     Raises InvalidName for a name that is not a token.
     """
 
@@ -79,8 +82,8 @@ class ActorSystem:
         self.actors: dict[str, Target] = {}
         self.send_timeout = send_timeout
         self.streams = streams or StreamSettings()
-        self._transport = transport
-        self._connection = dict(connection or {})
+        self.transport: str | None = transport
+        self.connection: dict[str, Any] = dict(connection or {})
         self._connection_name = connection_name
         self._client: Client | None = None
         self._stack: AsyncExitStack | None = None
@@ -121,7 +124,7 @@ class ActorSystem:
                 f"there are two actors named {name!r} in system {self.name!r} "
                 f"({_where(self.actors[name].handler)} and {_where(function)}): give one another name="
             )
-        target = Target(name, function, Policy().merged(options, f"actor {name!r}"))
+        target = Target.of(name, function, Policy().merged(options, f"actor {name!r}"))
         self.actors[name] = target
         return Actor(self, target, function)
 
@@ -155,7 +158,8 @@ class ActorSystem:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Client]:
         """A connection of its own, apart from the system's."""
-        origin = random_origin(secrets.randbits(30))
+        name = self._connection_name
+        origin = random_origin(secrets.randbits(30)) if name is None else make_origin(name)
         async with self._open_transport() as transport:
             client = Client(transport, self.namespace, origin, send_timeout=self.send_timeout)
             await client.open()
@@ -164,11 +168,15 @@ class ActorSystem:
             finally:
                 client.close()
 
+    @property
+    def url(self) -> str:
+        """Where it connects, or would: ``transport``, else the environment, else the default. May hold secrets."""
+        return self.transport or os.environ.get("ACTORQ_TRANSPORT") or os.environ.get("NATS_URL") or DEFAULT_TRANSPORT
+
     def _open_transport(self) -> Transport:
-        url = self._transport or os.environ.get("ACTORQ_TRANSPORT") or os.environ.get("NATS_URL") or DEFAULT_TRANSPORT
         name = self._connection_name or f"actorq {self.name}"
         settings = ConnectionSettings(
-            url=url, prefix=self.namespace.prefix, name=name, streams=self.streams, **self._connection
+            url=self.url, prefix=self.namespace.prefix, name=name, streams=self.streams, **self.connection
         )
         return open_transport(settings)
 

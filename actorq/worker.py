@@ -7,16 +7,16 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from actorq.actor import Target
 from actorq.errors import ConfigError
 from actorq.model.address import Mailbox, token
 from actorq.runtime.attend import Attendant
@@ -24,7 +24,7 @@ from actorq.runtime.execute import Engine
 from actorq.runtime.mailbox import ActorRunner
 from actorq.runtime.settle import Settler
 from actorq.runtime.shutdown import Shutdown, listen
-from actorq.runtime.threads import Threads
+from actorq.runtime.target import Target
 from actorq.runtime.watchdog import Watchdog, end_process
 from actorq.system import ActorSystem
 
@@ -39,8 +39,7 @@ EXIT_ABANDONED = 70
 class WorkerOptions:
     """Settings of one worker; durations in seconds. ``queues``: ``("*",)`` serves all but ``exclude``.
 
-    ``concurrency``: overrides every actor's own. ``actors``: policy keys by actor name, over the decorator's;
-    ``defaults``: policy keys for what the decorator leaves open. ``burst``: stop when all mailboxes are empty.
+    ``concurrency``: overrides every actor's own. ``burst``: stop when all mailboxes are empty.
     """
 
     name: str = ""
@@ -52,15 +51,13 @@ class WorkerOptions:
     lease: float = 30.0
     crash_budget: int = 5
     burst: bool = False
-    actors: Mapping[str, Mapping[str, object]] | None = None
-    defaults: Mapping[str, object] | None = None
 
     def serves(self, queue: str) -> bool:
         return ("*" in self.queues or queue in self.queues) and queue not in self.exclude
 
 
 class Worker:
-    """Runs a system's actors. ``async with Worker(system) as worker`` beside other code, or ``await Worker(system).run()``.
+    """Runs a system's actors: ``async with Worker(system):`` beside other code, or ``await Worker(system).run()``.
 
     Entering it connects, binds the mailboxes and is ready; leaving it drains: running tasks may finish within
     ``shutdown_timeout``, what has not started is handed back.
@@ -71,20 +68,22 @@ class Worker:
         self.options = options or WorkerOptions()
         self.name = token(self.options.name or _default_name(), "worker name")
         self.runners: dict[str, ActorRunner] = {}
-        self._stack = AsyncExitStack()
         self._settler = Settler()
-        self._shutdown: Shutdown | None = None
-        self._owns_process = False
+        self._stack = AsyncExitStack()
+        self._owns_process = self._drained = False
 
     async def __aenter__(self) -> Self:
         """Raises BrokerUnavailable, PermissionDenied or ConfigError if it cannot start."""
+        self._shutdown, self._grace = Shutdown(), anyio.CancelScope()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.system)
-            state = await stack.enter_async_context(self.system.lifespan() if self.system.lifespan else nullcontext())
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(tasks.cancel_scope.cancel)
-            self._shutdown = Shutdown()
-            await self._start(tasks, self._engine(state))
+            state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
+            engine = self._engine(state)
+            tasks = await stack.enter_async_context(_tasks())
+            watchdog = Watchdog(lambda: _overdue(engine), end=end_process if self._owns_process else None)
+            stack.enter_context(watchdog)
+            tasks.start_soon(watchdog.beat)
+            await self._start(tasks, engine)
             self._stack = stack.pop_all()
         return self
 
@@ -96,15 +95,18 @@ class Worker:
         finally:
             await self._stack.__aexit__(kind, error, trace)
 
-    async def run(self) -> int:
-        """Run until a signal, or until the work is done with ``burst``; give the exit code: 0, or 70 (see E-3, E-6)."""
+    async def run(self, *, ready: Callable[[], None] = lambda: None) -> int:
+        """Run until a signal, or until the work is done with ``burst``; give the exit code: 0, or 70 (see E-3, E-6).
+
+        ``ready`` is called once its mailboxes are bound. Main thread only: it listens to SIGTERM and SIGINT.
+        """
         self._owns_process = True
         async with self, anyio.create_task_group() as tasks:
-            assert self._shutdown is not None
-            tasks.start_soon(listen, self._shutdown)
+            await tasks.start(listen, self._shutdown)
             tasks.start_soon(self._hurry_when_impatient)
             if self.options.burst:
                 tasks.start_soon(self._until_done)
+            ready()
             await self._shutdown.requested.wait()
             log.info("stopping (%s): running tasks have %g s", self._shutdown.reason, self.options.shutdown_timeout)
             await self._drain()
@@ -113,21 +115,18 @@ class Worker:
         return EXIT_ABANDONED if left else self._shutdown.exit_code
 
     def _engine(self, state: Any) -> Engine:
-        client = self.system.client
         return Engine(
-            client.transport, self.system.namespace, self.name, self.system.send, state=state,
+            self.system.client.transport, self.system.namespace, self.name, self.system.send, state=state,
             crash_budget=self.options.crash_budget, stop_timeout=self.options.stop_timeout,
             default_ttl=self.system.streams.result_ttl, middleware=tuple(self.system.middlewares),
-            exhausted=self._exhausted,
         )  # fmt: skip
 
     async def _start(self, tasks: TaskGroup, engine: Engine) -> None:
-        watchdog = Watchdog(lambda: _overdue(engine), end=end_process if self._owns_process else None)
-        self._stack.enter_context(watchdog)
-        tasks.start_soon(watchdog.beat)
         for target in self.system.actors.values():
-            adapted = self._adapted(target)
-            self.runners[target.name] = ActorRunner(engine, adapted, self._settler, tasks, lease=self.options.lease)
+            adapted, exhausted = self._adapted(target), partial(self._exhausted, target.name)
+            self.runners[target.name] = ActorRunner(
+                engine, adapted, self._settler, tasks, lease=self.options.lease, exhausted=exhausted
+            )
         attendant = Attendant(
             engine.transport, engine.namespace, self.name, answer=self._answer, bind=self._bind, rescan=self._rescan
         )
@@ -137,18 +136,18 @@ class Worker:
         await self._rescan()
 
     def _adapted(self, target: Target) -> Target:
-        overrides = (self.options.actors or {}).get(target.name, {})
-        policy = target.policy.merged(overrides, f"actors.{target.name}")
-        if self.options.concurrency is not None:
-            policy = policy.merged({"concurrency": self.options.concurrency}, "-c")
-        return target.with_policy(policy)
+        if self.options.concurrency is None:
+            return target
+        return target.with_policy(target.policy.merged({"concurrency": self.options.concurrency}, "concurrency"))
 
     async def _register(self, runner: ActorRunner) -> None:
         target = runner.target
         home = Mailbox(target.policy.queue, 0, target.name)
+        if not self.options.serves(home.queue):
+            return
         details = {"lanes": 1, "parameters": str(target.parameters), "version": 1, "timeout": target.policy.timeout}
         await self.system.client.register.announce(home, details)
-        await self._bind(home)
+        await runner.bind(home)
 
     async def _rescan(self) -> None:
         for entry in await self.system.client.register.entries():
@@ -162,58 +161,75 @@ class Worker:
             except ConfigError as error:
                 log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
 
+    def idle(self) -> bool:
+        """Whether nothing is in progress here."""
+        return not any(runner.jobs for runner in self.runners.values())
+
     def _answer(self, verb: str, question: Mapping[str, object]) -> object | None:
         if verb != "find":
             return None
         for runner in self.runners.values():
-            for job in runner.jobs:
-                if job.envelope.id == question.get("id") and job.run is not None:
-                    return {"worker": self.name, "state": "held"}
-        if question.get("mailbox") in {str(box) for runner in self.runners.values() for box in runner.mailboxes}:
-            return {"worker": self.name, "state": "served"}
+            if any(job.run is not None and job.envelope.id == question.get("id") for job in runner.jobs):
+                return {"worker": self.name, "state": "held"}
+            if question.get("mailbox") in map(str, runner.mailboxes):
+                return {"worker": self.name, "state": "served"}
         return None
 
     def _exhausted(self, actor: str) -> None:
-        assert self._shutdown is not None
-        log.error("actor %r: too many of its threads do not stop; the worker drains and exits %d", actor, EXIT_ABANDONED)
+        log.error("actor %r: too many of its threads do not stop: draining, then exit %d", actor, EXIT_ABANDONED)
         self._shutdown.request(f"abandoned threads of {actor}", EXIT_ABANDONED)
 
     async def _drain(self) -> None:
+        if self._drained:
+            return
+        self._drained = True
         for runner in self.runners.values():
             await runner.stop_pulling()
-        with anyio.move_on_after(self.options.shutdown_timeout) as self._grace:
+        with self._grace:
+            self._grace.deadline = anyio.current_time() + self.options.shutdown_timeout
             await self._finished()
-        if any(runner.jobs for runner in self.runners.values()):
-            self._settler.hurry(SETTLE_WITHIN)
-            for runner in self.runners.values():
-                runner.cancel_running()
-            with anyio.move_on_after(SETTLE_WITHIN):
-                await self._finished()
+        if self.idle():
+            return
+        self._settler.hurry(SETTLE_WITHIN)
+        for runner in self.runners.values():
+            runner.cancel_running()
+        with anyio.move_on_after(SETTLE_WITHIN):
+            await self._finished()
 
     async def _finished(self) -> None:
         for runner in self.runners.values():
             await runner.finished()
 
     async def _hurry_when_impatient(self) -> None:
-        assert self._shutdown is not None
         await self._shutdown.impatient.wait()
         log.info("second signal: cancelling what runs")
         self._grace.cancel()
 
     async def _until_done(self) -> None:
-        assert self._shutdown is not None
-        while await self._has_work():
+        while not self._shutdown.requested.is_set():
+            if not await self._has_work():
+                self._shutdown.request("burst: all mailboxes are empty")
             await anyio.sleep(BURST_PAUSE)
-        self._shutdown.request("burst: all mailboxes are empty")
 
     async def _has_work(self) -> bool:
+        transport, namespace = self.system.client.transport, self.system.namespace
         for runner in self.runners.values():
-            if runner.jobs:
-                return True
             for mailbox in runner.mailboxes:
-                if await self.system.client.transport.get(self.system.namespace.inbox(mailbox)) is not None:
+                if await transport.get(namespace.inbox(mailbox)) is not None:
                     return True
-        return False
+        return not self.idle()
+
+
+@asynccontextmanager
+async def _tasks() -> AsyncIterator[TaskGroup]:
+    """A task group that does not wrap the error of its body, and is cancelled at its end."""
+    group = anyio.create_task_group()
+    await group.__aenter__()
+    try:
+        yield group
+    finally:
+        group.cancel_scope.cancel()
+        await group.__aexit__(None, None, None)
 
 
 def _overdue(engine: Engine) -> float:

@@ -123,9 +123,7 @@ def record_refused(own: Held, record: Record, sequence: int) -> Replace | Repeat
     return Repeat(record)
 
 
-def reissue(
-    envelope: Envelope, deliveries: int, own: Held, *, retry: bool = False, at: float | None = None
-) -> Reissue:
+def reissue(envelope: Envelope, deliveries: int, own: Held, *, retry: bool = False, at: float | None = None) -> Reissue:
     """Plan a retry (``retry``: the attempt counts), snooze, hand-back or restart: one operation for all.
 
     The new copy starts with one delivery of its own, so the leases that earlier deliveries of this one lost move

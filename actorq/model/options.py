@@ -99,7 +99,9 @@ class Policy:
                 if value != _LATER[name]:
                     raise UsageError(f"{whose}: the option {name!r} is not available in this version")
             elif name not in known:
-                raise UsageError(f"{whose}: unknown option {name!r}; known are {', '.join(sorted(known | set(_LATER)))}")
+                raise UsageError(
+                    f"{whose}: unknown option {name!r}; known are {', '.join(sorted(known | set(_LATER)))}"
+                )
             else:
                 values[name] = _normal(name, value, whose)
         return dataclasses.replace(self, **values)
@@ -161,7 +163,9 @@ def send_options(given: Mapping[str, Any], base: SendOptions = NO_OPTIONS) -> Se
         if name in _LATER_CALL:
             raise UsageError(f"options: {name!r} is not available in this version")
         if name not in CallOptions.__annotations__:
-            raise UsageError(f"options: unknown key {name!r}; known are {', '.join(sorted(CallOptions.__annotations__))}")
+            raise UsageError(
+                f"options: unknown key {name!r}; known are {', '.join(sorted(CallOptions.__annotations__))}"
+            )
         values |= _call_value(name, value)
     return dataclasses.replace(base, **values)
 

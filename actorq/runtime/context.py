@@ -67,14 +67,18 @@ class Context:
     again. ``state`` is what the system's lifespan gave. ``log`` adds task id, actor and attempt to its records.
     """
 
-    __slots__ = ("_run", "_send", "log", "state")
+    __slots__ = ("_run", "_send", "state")
 
     def __init__(self, run: Run, *, state: Any, send: Send) -> None:
         self._run = run
         self._send = send
         self.state = state
-        envelope = run.envelope
-        self.log: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger named ``actorq.task.{actor}``."""
+        envelope = self._run.envelope
+        return logging.LoggerAdapter(
             logging.getLogger(f"actorq.task.{envelope.actor}"),
             {"task_id": envelope.id, "actor": envelope.to, "attempt": envelope.attempt},
         )

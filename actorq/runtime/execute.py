@@ -1,7 +1,7 @@
 """Run one task: a pipe of small steps from a delivery to an outcome.
 
-decode -> withdraw -> look -> resolve -> admit -> invoke; the first step that knows the outcome ends the pipe. Settling the outcome
-is ``actorq.runtime.settle``; holding a slot and the lease around both is ``actorq.runtime.mailbox``.
+decode -> (slot) -> look -> resolve -> admit -> invoke; the first step that knows the outcome ends the pipe. Settling
+the outcome is ``actorq.runtime.settle``; pulling, slots and the order of all this is ``actorq.runtime.mailbox``.
 """
 
 from __future__ import annotations
@@ -9,43 +9,34 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 
 from actorq.client import RUNNING
 from actorq.core.codec import Undecodable, decode_envelope
-from actorq.core.convert import Parameters, Returned
 from actorq.core.delivery import AckUnrun, Held, Repeat, after_newer, after_record, must_look, over_budget
 from actorq.core.remote import describe
-from actorq.errors import InvalidArguments
+from actorq.errors import InvalidArguments, InvalidName
 from actorq.model.address import Mailbox, Namespace, parse_address
 from actorq.model.envelope import Envelope, ErrorInfo
-from actorq.model.options import Policy
 from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeated, Superseded
 from actorq.ports.transport import Delivery, Transport
 from actorq.runtime.boundary import Raised, guarded
 from actorq.runtime.context import Context, Run, Send
-from actorq.runtime.lookup import newest_copy, stored_record
+from actorq.runtime.lookup import newest_copy, patiently, stored_record
 from actorq.runtime.slots import Slots
-from actorq.runtime.threads import Threads
+from actorq.runtime.target import Target
+from actorq.runtime.threads import ThreadCall, Threads
 
 log = logging.getLogger("actorq.worker")
 
 Middleware = Callable[[Context, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
-
-class Target(Protocol):
-    """A declared handler, as far as running it goes."""
-
-    name: str
-    handler: Callable[..., Any]
-    policy: Policy
-    is_async: bool
-    parameters: Parameters
-    returned: Returned
+_NOT_YET = Envelope(id="", to="")
 
 
 @dataclass(slots=True)
@@ -56,7 +47,6 @@ class Engine:
     namespace: Namespace
     worker: str
     send: Send
-    threads: Threads
     crash_budget: int = 5
     stop_timeout: float = 5.0
     default_ttl: float = 3600.0
@@ -67,17 +57,21 @@ class Engine:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One delivery on its way through the pipe."""
+    """One delivery on its way through the pipe. ``ends_at``: on time.monotonic(), when its lease is given up at last."""
 
     engine: Engine
     target: Target
     slots: Slots
+    threads: Threads
     mailbox: Mailbox
     delivery: Delivery
-    envelope: Envelope = field(default=Envelope(id="", to=""))
+    envelope: Envelope = _NOT_YET
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
+    limit: float = math.inf
+    limited_by_deadline: bool = False
+    ends_at: float = math.inf
     waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     settling: anyio.CancelScope | None = None
     lost: bool = False
@@ -105,54 +99,49 @@ class Job:
             if scope is not None:
                 scope.cancel()
 
-
-async def execute(job: Job) -> Outcome:
-    """Bring a delivery to its outcome. Never raises what user code raised."""
-    for step in (decode, withdraw, look, resolve, admit):
-        outcome = await step(job)
-        if outcome is not None:
-            return outcome
-    return await invoke(job)
+    def withdrawn(self) -> Outcome:
+        """What becomes of a message that this worker may no longer start."""
+        return Left("its lease ran out before it started") if self.lost else HandedBack()
 
 
-async def decode(job: Job) -> Outcome | None:
+def decode(job: Job) -> Outcome | None:
     """Bytes to envelope; what cannot be decoded is dead at once."""
+    message, name = job.delivery.message, job.target.name
     try:
-        job.envelope = decode_envelope(job.delivery.message.body)
+        job.envelope = decode_envelope(message.body)
         actor, method = parse_address(job.envelope.to)
-        if actor != job.target.name:
-            raise Undecodable(f"the message is addressed to {job.envelope.to!r} but lies in the mailbox of {job.target.name!r}")
-        job.engine.held[job.envelope.id] = job
-        if method is not None:
-            return _dead(job, "unknown_method", f"actor {actor!r} has no method {method!r}")
-    except (Undecodable, ValueError) as error:
-        job.envelope = Envelope(id=job.delivery.message.subject.rsplit(".", 1)[1], to=job.target.name)
+        if actor != name:
+            raise Undecodable(f"it is addressed to {job.envelope.to!r} but lies in the mailbox of {name!r}")
+    except (Undecodable, InvalidName) as error:
+        job.envelope = Envelope(id=message.subject.rsplit(".", 1)[1], to=name)
         return _dead(job, "undecodable", f"the message cannot be decoded: {error}")
+    job.engine.held[job.envelope.id] = job
+    if method is not None:
+        return _dead(job, "unknown_method", f"actor {actor!r} has no method {method!r}")
     return None
 
 
-async def withdraw(job: Job) -> Outcome | None:
-    """A worker that stops, or has lost the lease, starts nothing."""
-    if job.lost:
-        return Left("its lease ran out before it started")
-    return HandedBack() if job.stopping else None
+async def prepare(job: Job) -> Outcome | None:
+    """All that comes before the handler; an outcome if that makes the run needless."""
+    if job.repeated and (outcome := await look(job)) is not None:
+        return outcome
+    return resolve(job) or admit(job)
 
 
 async def look(job: Job) -> Outcome | None:
     """A message that may have been run before looks before it runs (D-2)."""
-    if not job.repeated:
-        return None
     engine, envelope = job.engine, job.envelope
-    newest = await newest_copy(engine.transport, engine.namespace, envelope)
+    newest = await patiently(lambda: newest_copy(engine.transport, engine.namespace, envelope))
     if isinstance(after_newer(job.own, newest), AckUnrun):
         return Superseded()
-    verdict = after_record(job.own, await stored_record(engine.transport, engine.namespace, envelope.id))
+    record = await patiently(lambda: stored_record(engine.transport, engine.namespace, envelope.id))
+    verdict = after_record(job.own, record)
     if isinstance(verdict, AckUnrun):
         return Superseded()
     return Repeated(verdict.record) if isinstance(verdict, Repeat) else None
 
 
-async def resolve(job: Job) -> Outcome | None:
+def resolve(job: Job) -> Outcome | None:
     """Wire values to the handler's own types; arguments that do not fit are dead at once."""
     try:
         job.args, job.kwargs = job.target.parameters.rebuild(job.envelope.args, job.envelope.kwargs)
@@ -161,7 +150,7 @@ async def resolve(job: Job) -> Outcome | None:
     return None
 
 
-async def admit(job: Job) -> Outcome | None:
+def admit(job: Job) -> Outcome | None:
     """Lost leases, expiry and deadline, in this order."""
     envelope, now = job.envelope, job.engine.transport.now()
     if over_budget(envelope, job.delivery.deliveries, job.engine.crash_budget):
@@ -174,71 +163,74 @@ async def admit(job: Job) -> Outcome | None:
 
 
 async def invoke(job: Job) -> Outcome:
-    """Run the handler in its own scope, with the earlier of time limit and deadline."""
-    if (outcome := await withdraw(job)) is not None:
-        return outcome
+    """Run the handler in its own scope, with the earlier of time limit and deadline. Never raises what it raised."""
     run = job.run = Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
-    limit = time_limit(job)
-    run.scope.deadline = anyio.current_time() + limit
-    job.delivery.keep(limit + job.engine.stop_timeout, job.lose)
-    context = Context(run, state=job.engine.state, send=job.engine.send)
+    job.limit, job.limited_by_deadline = time_limit(job)
+    run.scope.deadline = anyio.current_time() + job.limit
+    kept = job.limit + job.engine.stop_timeout
+    job.ends_at = time.monotonic() + kept
+    job.delivery.keep(kept, job.lose)
+    call, thread = _call(job, run)
     token = RUNNING.set(run)
     result: Any = None
     try:
         with run.scope:
-            result = await guarded(_call(job, context))
+            result = await guarded(call)
     finally:
         RUNNING.reset(token)
-    return _classify(job, run, result)
+    if not run.scope.cancel_called or not (run.scope.cancelled_caught or isinstance(result, Raised)):
+        return _ended(job, result)
+    return _cut_short(job, abandoned=thread is not None and not await thread.ended_in_time())
 
 
-def time_limit(job: Job) -> float:
-    """Seconds that this attempt may take: the call's or the policy's limit, and what the root's deadline leaves."""
+def time_limit(job: Job) -> tuple[float, bool]:
+    """Seconds that this attempt may take, by the call or the policy, or by what the root's deadline leaves (True)."""
     limit = job.target.policy.timeout if job.envelope.time_limit is None else job.envelope.time_limit
     seconds = math.inf if limit is None or limit < 0 else limit
     if job.envelope.deadline is not None:
-        seconds = min(seconds, job.envelope.deadline - job.engine.transport.now())
-    return seconds
+        left = job.envelope.deadline - job.engine.transport.now()
+        if left < seconds:
+            return left, True
+    return seconds, False
 
 
-def _call(job: Job, context: Context) -> Callable[[], Awaitable[Any]]:
-    kwargs = dict(job.kwargs)
-    if job.target.parameters.context is not None:
-        kwargs[job.target.parameters.context] = context
-    plain = functools.partial(job.target.handler, *job.args, **kwargs)
-    call: Callable[[], Awaitable[Any]] = plain
-    if not job.target.is_async:
-        call = functools.partial(job.engine.threads.run, plain)
-    for layer in reversed(job.engine.middleware):
+def _call(job: Job, run: Run) -> tuple[Callable[[], Awaitable[Any]], ThreadCall | None]:
+    engine, target = job.engine, job.target
+    context = Context(run, state=engine.state, send=engine.send)
+    kwargs = job.kwargs
+    if target.parameters.context is not None:
+        kwargs = {**kwargs, target.parameters.context: context}
+    plain = functools.partial(target.handler, *job.args, **kwargs)
+    thread = None if target.is_async else job.threads.call(plain)
+    call: Callable[[], Awaitable[Any]] = thread or plain
+    for layer in reversed(engine.middleware):
         call = functools.partial(layer, context, call)
-    return call
+    return call, thread
 
 
-def _classify(job: Job, run: Run, result: Any) -> Outcome:
-    ended_early = run.scope.cancelled_caught or (run.scope.cancel_called and isinstance(result, Raised))
+def _ended(job: Job, result: Any) -> Outcome:
     if job.lost:
         return Left("its lease ran out while it ran")
-    if ended_early:
-        return HandedBack() if job.stopping else _timed_out(job)
     envelope = job.envelope
-    if isinstance(result, Raised):
-        info = describe(result.error, actor=envelope.to, task_id=envelope.id, attempts=envelope.attempt)
-        return Failed(info, "retries_exhausted")
-    try:
-        return Done(job.target.returned.to_wire(result))
-    except (TypeError, InvalidArguments) as error:
-        info = describe(error, actor=envelope.to, task_id=envelope.id, attempts=envelope.attempt)
-        return Failed(info, "retries_exhausted")
+    if not isinstance(result, Raised):
+        try:
+            return Done(job.target.returned.to_wire(result))
+        except (TypeError, InvalidArguments) as error:
+            result = Raised(error)
+    info = describe(result.error, actor=envelope.to, task_id=envelope.id, attempts=envelope.attempt)
+    return Failed(info, "retries_exhausted")
 
 
-def _timed_out(job: Job) -> Outcome:
-    envelope = job.envelope
-    if envelope.deadline is not None and job.engine.transport.now() >= envelope.deadline:
+def _cut_short(job: Job, *, abandoned: bool) -> Outcome:
+    if job.lost:
+        return Left("its lease ran out while it ran")
+    if job.stopping:
+        return Left("its thread does not stop") if abandoned else HandedBack()
+    if job.limited_by_deadline:
         return _late(job, "deadline", "the deadline passed while it ran", state="failed")
-    abandoned = not job.target.is_async
-    text = f"attempt {envelope.attempt} of {envelope.to} exceeded its time limit of {time_limit(job):g} s"
+    text = f"attempt {job.envelope.attempt} of {job.envelope.to} exceeded its time limit of {job.limit:g} s"
     if abandoned:
-        text += "; its thread could not be stopped and was abandoned"
+        text += "; its thread could not be stopped and was abandoned: call actorq.check_cancelled() in long loops"
     return Failed(_info(job, "timed_out", "TimedOut", text, abandoned=abandoned), "retries_exhausted")
 
 

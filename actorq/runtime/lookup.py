@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from actorq.core.codec import Undecodable, decode_envelope, decode_record
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from actorq.client import readable_record
+from actorq.core.codec import Undecodable, decode_envelope
 from actorq.core.delivery import Copy
 from actorq.core.ids import key_of, origin_of
+from actorq.errors import BrokerUnavailable
 from actorq.model.address import Namespace
 from actorq.model.envelope import Envelope, Record
 from actorq.ports.transport import Transport
+
+T = TypeVar("T")
+
+PAUSE = 0.5
 
 
 async def newest_copy(transport: Transport, namespace: Namespace, envelope: Envelope) -> Copy | None:
@@ -25,4 +36,13 @@ async def newest_copy(transport: Transport, namespace: Namespace, envelope: Enve
 async def stored_record(transport: Transport, namespace: Namespace, task_id: str) -> Record | None:
     """The task's record, None if there is none."""
     found = await transport.get(namespace.result(origin_of(task_id), task_id))
-    return None if found is None else decode_record(found.body)
+    return None if found is None else readable_record(found.body)
+
+
+async def patiently(read: Callable[[], Awaitable[T]]) -> T:
+    """Read, again and again while the broker is away; the end of the lease cancels it."""
+    while True:
+        try:
+            return await read()
+        except BrokerUnavailable:
+            await anyio.sleep(PAUSE)

@@ -4,39 +4,54 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
 
+from actorq.errors import ConfigError, TransportError
 from actorq.model.address import Mailbox
 from actorq.model.message import ConsumerSpec
 from actorq.ports.transport import Consumer, Delivery
-from actorq.runtime.execute import Engine, Job, Target, execute
+from actorq.runtime.execute import Engine, Job, decode, invoke, prepare
 from actorq.runtime.settle import Settler
 from actorq.runtime.slots import Slots
+from actorq.runtime.target import Target
+from actorq.runtime.threads import Threads
 
 log = logging.getLogger("actorq.worker")
 
+REBUILD_PAUSE = 1.0
+
 
 class ActorRunner:
-    """One actor in one worker: its slots, and a puller for each of its mailboxes.
+    """One actor in one worker: its slots and threads, and a puller for each of its mailboxes.
 
     A single mailbox never holds more than there are free slots; each further one may hold as many again, leased.
+    ``exhausted`` is called when too many of its threads do not stop.
     """
 
-    def __init__(self, engine: Engine, target: Target, settler: Settler, tasks: TaskGroup, *, lease: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        target: Target,
+        settler: Settler,
+        tasks: TaskGroup,
+        *,
+        lease: float,
+        exhausted: Callable[[], None],
+    ) -> None:
         self.target = target
         self.engine = engine
-        policy = target.policy
-        self.slots = Slots(policy.concurrency if target.is_async else min(policy.concurrency, policy.threads), self._grant)
+        self.slots = Slots(target.slots, self._grant)
+        self.threads = Threads(target.policy.abandoned_limit, exhausted)
         self.jobs: set[Job] = set()
         self.stopping = False
         self._settler = settler
         self._tasks = tasks
         self._lease = lease
         self._pullers: dict[Mailbox, _Puller] = {}
-        self._idle: anyio.Event | None = None
+        self._idle = anyio.Event()
 
     @property
     def mailboxes(self) -> list[Mailbox]:
@@ -46,41 +61,55 @@ class ActorRunner:
         """Join the consumer of a mailbox and start to pull. Raises ConfigError if it cannot be joined."""
         if mailbox in self._pullers or self.stopping:
             return
-        spec = ConsumerSpec(
-            mailbox.consumer, self.engine.namespace.inbox(mailbox), self._lease, self.target.policy.global_concurrency
-        )
-        puller = _Puller(self, mailbox, await self.engine.transport.consume(spec))
-        self._pullers[mailbox] = puller
-        puller.grant()
+        puller = self._pullers[mailbox] = _Puller(self, mailbox)
+        try:
+            await puller.join()
+        except BaseException:
+            del self._pullers[mailbox]
+            raise
         self._tasks.start_soon(puller.pull, name=f"pull {mailbox}")
 
-    def start(self, delivery: Delivery, puller: _Puller) -> None:
-        """Begin to process a delivery, in the task group of the actor."""
-        job = Job(self.engine, self.target, self.slots, puller.mailbox, delivery, stopping=self.stopping)
+    async def consume(self, mailbox: Mailbox) -> Consumer:
+        """The durable consumer of a mailbox, made if need be."""
+        limit = self.target.policy.global_concurrency
+        filter_ = self.engine.namespace.inbox(mailbox)
+        return await self.engine.transport.consume(ConsumerSpec(mailbox.consumer, filter_, self._lease, limit))
+
+    def start(self, delivery: Delivery, puller: _Puller) -> Job:
+        """Begin to process a delivery, as a task of its own."""
+        job = Job(self.engine, self.target, self.slots, self.threads, puller.mailbox, delivery)
+        if self.stopping:
+            job.stop()
         self.jobs.add(job)
         delivery.keep(math.inf, job.lose)
         self._tasks.start_soon(self._process, job, puller)
+        return job
 
     async def _process(self, job: Job, puller: _Puller) -> None:
-        taken = False
+        taken, outcome = False, decode(job)
         try:
-            with job.waiting:
-                await self.slots.acquire()
-                taken = True
-            puller.started()
-            await self._settler.settle(job, await execute(job))
+            if outcome is None:
+                with job.waiting:
+                    await self.slots.acquire()
+                    taken = True
+                    puller.forget(job)
+                    outcome = await prepare(job)
+                if job.waiting.cancelled_caught:
+                    outcome = job.withdrawn()
+            await self._settler.settle(job, outcome or await invoke(job))
         finally:
             if job.run is not None:
                 job.run.end()
             elif taken:
                 self.slots.release()
             self._forget(job)
+            puller.forget(job)
 
     def _forget(self, job: Job) -> None:
         self.jobs.discard(job)
         if self.engine.held.get(job.envelope.id) is job:
             del self.engine.held[job.envelope.id]
-        if not self.jobs and self._idle is not None:
+        if not self.jobs:
             self._idle.set()
 
     def _grant(self) -> None:
@@ -89,6 +118,8 @@ class ActorRunner:
 
     async def stop_pulling(self) -> None:
         """Take no more; what has arrived and not started is handed back at once."""
+        if self.stopping:
+            return
         self.stopping = True
         for job in list(self.jobs):
             if job.run is None:
@@ -98,7 +129,7 @@ class ActorRunner:
 
     async def finished(self) -> None:
         """Wait until nothing of this actor is in progress."""
-        if self.jobs:
+        while self.jobs:
             self._idle = anyio.Event()
             await self._idle.wait()
 
@@ -111,36 +142,59 @@ class ActorRunner:
 class _Puller:
     """The pulling side of one mailbox: keeps what is granted and held within the free slots of its actor."""
 
-    def __init__(self, runner: ActorRunner, mailbox: Mailbox, consumer: Consumer) -> None:
+    def __init__(self, runner: ActorRunner, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
         self._runner = runner
-        self._consumer = consumer
+        self._consumer: Consumer | None = None
         self._granted = 0
-        self._waiting = 0
+        self._waiting: set[Job] = set()
         self._scope = anyio.CancelScope()
 
+    async def join(self) -> None:
+        """Join the consumer, with credit for every free slot."""
+        self._consumer = await self._runner.consume(self.mailbox)
+        self._granted = 0
+        self.grant()
+
     def grant(self) -> None:
-        credit = self._runner.slots.free - self._waiting - self._granted
-        if credit > 0 and not self._runner.stopping:
+        credit = self._runner.slots.free - len(self._waiting) - self._granted
+        if credit > 0 and not self._runner.stopping and self._consumer is not None:
             self._granted += credit
             self._consumer.grant(credit)
 
-    def started(self) -> None:
-        """A delivery of this mailbox has its slot (or needs none any more)."""
-        self._waiting -= 1
+    def forget(self, job: Job) -> None:
+        """A delivery of this mailbox has its slot, or needs none any more."""
+        if job in self._waiting:
+            self._waiting.remove(job)
+            self.grant()
 
     async def pull(self) -> None:
-        """Receive until stopped."""
+        """Receive until stopped; a consumer that cannot go on is made anew."""
         with self._scope:
             while True:
-                self._take(await self._consumer.receive())
+                try:
+                    assert self._consumer is not None
+                    while True:
+                        self._take(await self._consumer.receive())
+                except TransportError as error:
+                    log.warning("mailbox %s delivers no more (%s): joining it again", self.mailbox, error)
+                await self._rejoin()
+
+    async def _rejoin(self) -> None:
+        self._consumer = None
+        while self._consumer is None:
+            await anyio.sleep(REBUILD_PAUSE)
+            try:
+                await self.join()
+            except (TransportError, ConfigError) as error:
+                log.warning("mailbox %s cannot be joined yet: %s", self.mailbox, error)
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         self._granted -= len(deliveries)
-        self._waiting += len(deliveries)
         for delivery in deliveries:
-            self._runner.start(delivery, self)
+            self._waiting.add(self._runner.start(delivery, self))
 
     async def stop(self) -> None:
         self._scope.cancel()
-        self._take(await self._consumer.stop())
+        if self._consumer is not None:
+            self._take(await self._consumer.stop())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import assert_never
 
 import anyio
 
+from actorq.client import readable_record
 from actorq.core.codec import encode_dead, encode_envelope, encode_record, headers_of
 from actorq.core.delivery import (
     AckUnrun,
@@ -23,10 +25,11 @@ from actorq.core.ids import key_of, origin_of
 from actorq.core.size import check_size
 from actorq.errors import PayloadTooLarge, TransportError
 from actorq.model.envelope import DeadLetter, ErrorInfo, Record
-from actorq.model.message import Expect, Failed as NotStored, Publication, Refused, Schedule, Stored
+from actorq.model.message import Expect, Publication, Refused, Schedule, Stored
+from actorq.model.message import Failed as NotStored
 from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeated, Superseded
 from actorq.runtime.execute import Job
-from actorq.runtime.lookup import newest_copy, stored_record
+from actorq.runtime.lookup import newest_copy, patiently, stored_record
 
 log = logging.getLogger("actorq.worker")
 
@@ -49,7 +52,7 @@ class Settler:
 
     async def settle(self, job: Job, outcome: Outcome) -> None:
         """Make ``outcome`` durable and acknowledge, or leave the message to its lease, with a line in the log."""
-        # Shield: an outcome that exists must not be lost to a cancellation (tests/spec: a stop while settling).
+        # Shielded: an outcome must not be lost to a cancellation (tests/spec/test_shutdown.py::test_a_stop_while_settling).
         scope = anyio.CancelScope(shield=True, deadline=self._deadline)
         self._scopes.add(scope)
         job.settling = scope
@@ -109,8 +112,9 @@ async def _record(job: Job, outcome: Done | Failed) -> Record | None:
     if not must_record(job.envelope, job.delivery.deliveries):
         return record
     if job.envelope.reply is None:
-        record = Record(id=record.id, state=record.state, generation=record.generation, error=record.error, reason=record.reason)
+        record = replace(record, value=None)
     body, record = _encode(job, record)
+    transport = job.engine.transport
     subject = job.engine.namespace.result(origin_of(record.id), record.id)
     ttl = job.envelope.reply if isinstance(job.envelope.reply, int | float) else job.engine.default_ttl
     expected = 0
@@ -118,10 +122,10 @@ async def _record(job: Job, outcome: Done | Failed) -> Record | None:
         publication = Publication(subject, body, expect=Expect(expected, subject), ttl=max(1.0, ttl))
         if isinstance(await _store(job, publication), Stored):
             return record
-        found = await job.engine.transport.get(subject)
-        stored = await stored_record(job.engine.transport, job.engine.namespace, record.id) if found else None
+        found = await patiently(lambda: transport.get(subject))
+        stored = None if found is None else readable_record(found.body)
         if found is None or stored is None:
-            expected = 0
+            expected = 0 if found is None else found.sequence
             continue
         match record_refused(job.own, stored, found.sequence):
             case Replace(sequence):
@@ -171,8 +175,8 @@ async def _hand_back(job: Job) -> bool:
     if isinstance(answer, Stored):
         return True
     engine = job.engine
-    newest = await newest_copy(engine.transport, engine.namespace, job.envelope)
-    record = await stored_record(engine.transport, engine.namespace, job.envelope.id)
+    newest = await patiently(lambda: newest_copy(engine.transport, engine.namespace, job.envelope))
+    record = await patiently(lambda: stored_record(engine.transport, engine.namespace, job.envelope.id))
     match after_reissue_refused(job.own, newest, record):
         case AckUnrun():
             return True

@@ -7,6 +7,7 @@ import os
 import signal
 
 import anyio
+from anyio.abc import TaskStatus
 
 log = logging.getLogger("actorq.worker")
 
@@ -30,9 +31,10 @@ class Shutdown:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-async def listen(shutdown: Shutdown) -> None:
+async def listen(shutdown: Shutdown, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
     """Turn SIGTERM and SIGINT into requests, until cancelled. Main thread only."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         count = 0
         async for number in signals:
             count += 1

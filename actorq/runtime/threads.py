@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-T = TypeVar("T")
+from actorq.runtime.boundary import Raised
+
+GRACE = 0.5
+"""Seconds in which a thread whose run was cancelled may still end by itself (see ``actorq.check_cancelled``)."""
+_POLL = 0.02
 
 _UNLIMITED: RunVar[anyio.CapacityLimiter] = RunVar("actorq_unlimited")
 
@@ -27,43 +31,73 @@ def _unlimited() -> anyio.CapacityLimiter:
 
 
 class Threads:
-    """Runs sync handlers of a worker and counts the threads that had to be abandoned and still run."""
+    """The threads of one actor in one worker; counts those that had to be abandoned and still run.
 
-    def __init__(self) -> None:
+    ``exhausted`` is called, once, when ``limit`` of them are.
+    """
+
+    def __init__(self, limit: int, exhausted: Callable[[], None]) -> None:
         self._lock = threading.Lock()
+        self._limit = limit
+        self._exhausted = exhausted
         self.abandoned = 0
 
-    async def run(self, call: Callable[[], T]) -> T:
-        """Run ``call`` in a thread. Cancelled meanwhile, the thread is abandoned: it goes on unseen."""
-        thread = _Thread(call, self._count)
-        try:
-            return await anyio.to_thread.run_sync(thread.run, abandon_on_cancel=True, limiter=_unlimited())
-        finally:
-            thread.leave()
+    def call(self, function: Callable[[], Any]) -> ThreadCall:
+        """Prepare one call."""
+        return ThreadCall(function, self._change)
 
-    def _count(self, change: int) -> None:
+    def _change(self, by: int) -> None:
         with self._lock:
-            self.abandoned += change
+            self.abandoned += by
+            reached = by > 0 and self.abandoned == self._limit
+        if reached:
+            self._exhausted()
 
 
-class _Thread(Generic[T]):
-    def __init__(self, call: Callable[[], T], count: Callable[[int], None]) -> None:
-        self._call = call
+class ThreadCall:
+    """One sync handler call. ``await call()`` gives its value or raises what it raised.
+
+    Cancelled meanwhile, the thread goes on; ``ended_in_time`` then says whether it did so only for a moment.
+    """
+
+    def __init__(self, function: Callable[[], Any], count: Callable[[int], None]) -> None:
+        self._function = function
         self._count = count
         self._lock = threading.Lock()
-        self._ended = self._left = False
+        self._running = self._left = self.abandoned = False
 
-    def run(self) -> T:
+    async def __call__(self) -> Any:
+        result = await anyio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_unlimited())
+        if not isinstance(result, Raised):
+            return result
+        if isinstance(result.error, KeyboardInterrupt | GeneratorExit):
+            # In a thread these are no signal and no closing of a generator, as which they would pass the boundary.
+            raise RuntimeError(f"the handler raised {type(result.error).__name__}") from result.error
+        raise result.error
+
+    def _run(self) -> Any:
+        with self._lock:
+            if self._left:
+                return None
+            self._running = True
         try:
-            return self._call()
+            return self._function()
+        except BaseException as error:
+            return Raised(error)
         finally:
             with self._lock:
-                self._ended = True
-                if self._left:
+                self._running = False
+                if self.abandoned:
                     self._count(-1)
 
-    def leave(self) -> None:
+    async def ended_in_time(self) -> bool:
+        """After a cancellation: wait for at most GRACE seconds; a thread that still runs then is abandoned."""
+        with anyio.move_on_after(GRACE):
+            while self._running:
+                await anyio.sleep(_POLL)
         with self._lock:
             self._left = True
-            if not self._ended:
+            self.abandoned = self._running
+            if self.abandoned:
                 self._count(+1)
+        return not self.abandoned

@@ -1,16 +1,16 @@
-"""What the broker takes: which store a subject belongs to, and why a publication is turned down whatever the stores hold."""
+"""What the broker takes: which store a subject belongs to, and why a publication can never be stored."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 from actorq.model.message import Publication, Schedule
-
 from actorq_memory.subjects import is_plain
 
 MAX_BYTES = 1_048_576
 MIN_TTL = 1.0
 MIN_EVERY = 1.0
+HOLDERS = "s"
 _LINE = len(": \r\n")
 _FRAME = len("NATS/1.0\r\n\r\n")
 
@@ -49,7 +49,7 @@ def objection(prefix: str, publication: Publication) -> str | None:
         return f"{subject!r} is not a subject to publish to: use non-empty tokens without wildcards"
     kind = kind_of(prefix, subject)
     if kind is None:
-        return f"nothing stores messages on {subject}: in the namespace {prefix} use t s m j k x, r p or d as second token"
+        return f"nothing stores messages on {subject}: after {prefix} use t s m j k x, r p or d"
     size = size_of(publication)
     if size > MAX_BYTES:
         return (
@@ -58,22 +58,20 @@ def objection(prefix: str, publication: Publication) -> str | None:
         )
     if publication.ttl is not None and publication.ttl < MIN_TTL:
         return f"the message to {subject} has a ttl of {publication.ttl} s: use {MIN_TTL:g} s or more"
-    return _schedule_objection(prefix, subject, publication.schedule, kind)
+    return None if publication.schedule is None else _schedule_objection(prefix, subject, publication.schedule)
 
 
-def _schedule_objection(prefix: str, subject: str, schedule: Schedule | None, kind: Kind) -> str | None:
-    if schedule is None:
-        return None
-    if kind is not Kind.TASKS:
-        return f"{subject} cannot hold a schedule: only the task store fires messages"
+def _schedule_objection(prefix: str, subject: str, schedule: Schedule) -> str | None:
+    what = f"the schedule on {subject}"
+    if subject.split(".", 2)[1] != HOLDERS:
+        return f"{what} would never fire: use a subject with {HOLDERS} as second token"
     if sum(given is not None for given in (schedule.at, schedule.every, schedule.cron)) != 1:
-        return f"the schedule on {subject} must have exactly one of at, every and cron"
+        return f"{what} must have exactly one of at, every and cron"
     if schedule.cron is not None:
-        return f"the schedule on {subject} is a cron expression, which the memory transport does not fire: use every, or NATS"
+        return f"{what} is a cron expression, which only the NATS transport fires: use every"
     if schedule.every is not None and schedule.every < MIN_EVERY:
-        return f"the schedule on {subject} fires every {schedule.every} s: use {MIN_EVERY:g} s or more"
-    if schedule.target == subject:
-        return f"the schedule on {subject} has its own subject as target"
-    if not is_plain(schedule.target) or kind_of(prefix, schedule.target) is not Kind.TASKS:
-        return f"the schedule on {subject} has the target {schedule.target!r}, which is no subject of the task store"
+        return f"{what} fires every {schedule.every} s: use {MIN_EVERY:g} s or more"
+    target = schedule.target
+    if not is_plain(target) or target == subject or kind_of(prefix, target) is not Kind.TASKS:
+        return f"{what} has the target {target!r}: use another subject of the task store"
     return None

@@ -3,67 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from math import inf
 
 import anyio
+import sniffio
 import trio
-from anyio.lowlevel import current_token
-
-from actorq_memory.clock import LoopClock
 
 Call = Callable[[], object]
+_TICK = 1e-6
+"""Seconds that a sleeper adds, so that rounding does not wake it just before a due time."""
 
 
 def _caller() -> Callable[[Call], object]:
-    """What runs a function soon in this loop, callable from any thread; it raises RuntimeError once the loop is gone."""
-    native = current_token().native_token
-    if isinstance(native, trio.lowlevel.TrioToken):
-        return native.run_sync_soon
-    assert isinstance(native, asyncio.AbstractEventLoop)
-    return native.call_soon_threadsafe
+    """What runs a function soon in this loop, from any thread; it raises RuntimeError once the loop is gone."""
+    if sniffio.current_async_library() == "trio":
+        return trio.lowlevel.current_trio_token().run_sync_soon
+    return asyncio.get_running_loop().call_soon_threadsafe
 
 
 class Line:
-    """Calls that wait to be made in the loop, and the bell that wakes it. Created in that loop.
+    """Made in the loop that it leads to."""
 
-    ``until``: the due time that it sleeps for. ``gone``: the loop has ended without closing the connection.
-    """
-
-    def __init__(self, clock: LoopClock) -> None:
-        self.clock = clock
-        self.until = inf
-        self.gone = False
+    def __init__(self) -> None:
         self._soon = _caller()
-        self._calls: deque[Call] = deque()
         self._bell = anyio.Event()
-        self._rung = False
+        self._until = inf
 
     def post(self, call: Call) -> None:
-        """Make ``call`` in the loop, after those posted before."""
-        self._calls.append(call)
-        self.ring()
-
-    def ring(self) -> None:
-        """Wake the loop: something was posted or is due earlier than it was told."""
-        if self._rung:
-            return
-        self._rung = True
+        """Make ``call`` in the loop, after those posted before. Dropped where the loop has ended."""
         try:
-            self._soon(self._wake)
+            self._soon(call)
         except RuntimeError:
-            self.gone = True
+            # Its transport's task was cancelled with the loop and takes the line out.
+            return
 
-    def _wake(self) -> None:
+    def expect(self, due: float) -> None:
+        """Something is due: see to it that the sleeper is awake by then."""
+        if due < self._until:
+            self._until = due
+            self.post(self._ring)
+
+    def _ring(self) -> None:
         self._bell.set()
 
-    async def heard(self, seconds: float) -> None:
-        """Sleep until somebody rings, at most ``seconds``, then make the calls."""
-        with anyio.move_on_after(seconds):
+    async def sleep(self, until: float, now: float) -> None:
+        """Sleep to a due time, or until an earlier one is known."""
+        self._until = until
+        with anyio.move_on_after(until - now + _TICK):
             await self._bell.wait()
         self._bell = anyio.Event()
-        # Before the calls are looked at: a call posted after this line rings again.
-        self._rung = False
-        while self._calls:
-            self._calls.popleft()()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from actorq.model.message import Message, Publication
-
-from actorq_memory.subjects import matches, split
-
-Sequences = dict[int, None]
-"""An ordered set: the sequences of one subject, oldest first."""
+from actorq_memory.subjects import last_token, matches
 
 
 class Store:
@@ -21,16 +17,10 @@ class Store:
         self.age = age
         self._last = 0
         self._messages: dict[int, Message] = {}
-        self._heads: dict[str, dict[str, Sequences]] = {}
-        self._lasts: dict[str, dict[str, None]] = {}
+        # The last token is the one with many values (semantics B-2), so a pattern that names it walks few messages.
+        self._by_last: dict[str, dict[int, Message]] = {}
         self._seen: dict[str, int] = {}
         self._seen_at: deque[tuple[float, str]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    def __contains__(self, sequence: int) -> bool:
-        return sequence in self._messages
 
     def message(self, sequence: int) -> Message | None:
         return self._messages.get(sequence)
@@ -40,63 +30,34 @@ class Store:
         self._last += 1
         subject = publication.subject
         message = Message(subject, bytes(publication.body), dict(publication.headers), self._last, now)
-        self._messages[self._last] = message
-        head, last = split(subject)
-        self._heads.setdefault(head, {}).setdefault(last, {})[self._last] = None
-        self._lasts.setdefault(last, {})[head] = None
+        self._messages[self._last] = self._by_last.setdefault(last_token(subject), {})[self._last] = message
         return message
 
     def remove(self, sequence: int) -> Message | None:
         """Take a message out; None if it is gone already."""
         message = self._messages.pop(sequence, None)
-        if message is None:
-            return None
-        head, last = split(message.subject)
-        sequences = self._heads[head][last]
-        del sequences[sequence]
-        if not sequences:
-            self._drop_subject(head, last)
+        if message is not None:
+            last = last_token(message.subject)
+            del self._by_last[last][sequence]
+            if not self._by_last[last]:
+                del self._by_last[last]
         return message
 
-    def _drop_subject(self, head: str, last: str) -> None:
-        del self._heads[head][last]
-        if not self._heads[head]:
-            del self._heads[head]
-        del self._lasts[last][head]
-        if not self._lasts[last]:
-            del self._lasts[last]
+    def matching(self, pattern: str) -> Iterator[Message]:
+        """What lies on a subject or filter, newest first. Not to be changed meanwhile."""
+        last = last_token(pattern)
+        candidates = self._messages if last == "*" else self._by_last.get(last, {})
+        return (message for message in reversed(candidates.values()) if matches(pattern, message.subject))
 
-    def older(self, message: Message) -> list[int]:
-        """Sequences on the same subject before this one."""
-        head, last = split(message.subject)
-        return [sequence for sequence in self._heads[head][last] if sequence < message.sequence]
-
-    def newest(self, pattern: str) -> int:
-        """The highest sequence on a subject or filter; 0 if there is none."""
-        return max((next(reversed(sequences)) for sequences in self._find(pattern)), default=0)
+    def newest(self, pattern: str) -> Message | None:
+        return next(self.matching(pattern), None)
 
     def newest_of_each(self, pattern: str) -> list[Message]:
-        """The newest message of every matching subject, oldest first."""
-        found = sorted(next(reversed(sequences)) for sequences in self._find(pattern))
-        return [self._messages[sequence] for sequence in found]
-
-    def waiting(self, pattern: str) -> Iterable[int]:
-        """Every sequence that matches, in order."""
-        return sorted(sequence for sequences in self._find(pattern) for sequence in sequences)
-
-    def _find(self, pattern: str) -> Iterator[Sequences]:
-        # The last token has the many values (semantics B-2), so a filter that names it never walks the messages.
-        head, last = split(pattern)
-        heads: Iterable[str] = (head,)
-        if "*" in head:
-            candidates = self._heads if last == "*" else self._lasts.get(last, ())
-            heads = (candidate for candidate in candidates if matches(head, candidate))
-        for known in heads:
-            lasts = self._heads.get(known, {})
-            if last == "*":
-                yield from lasts.values()
-            elif last in lasts:
-                yield lasts[last]
+        """The newest message of every matching subject, newest first."""
+        found: dict[str, Message] = {}
+        for message in self.matching(pattern):
+            found.setdefault(message.subject, message)
+        return list(found.values())
 
     def seen(self, msg_id: str, since: float) -> int | None:
         """The sequence stored under this id at or after ``since``, whether or not it is still there."""

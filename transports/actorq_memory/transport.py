@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -14,23 +13,15 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from actorq.errors import BrokerUnavailable, TransportError
-from actorq.model.message import (
-    Confirmation,
-    ConnectionSettings,
-    ConsumerSpec,
-    Failed,
-    Message,
-    Publication,
-)
-
-from actorq_memory.admission import MAX_BYTES, kind_of, objection
+from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec, Failed, Message, Publication
+from actorq_memory.admission import MAX_BYTES
 from actorq_memory.broker import Broker, Listener
-from actorq_memory.durable import Durable, Lease, Member
+from actorq_memory.durable import Durable, Lease
 from actorq_memory.line import Line
 
 
 class MemoryTransport:
-    """One connection. ``broker`` outlives it."""
+    """One connection. Its broker outlives it."""
 
     def __init__(self, broker: Broker, settings: ConnectionSettings) -> None:
         self._broker = broker
@@ -43,17 +34,8 @@ class MemoryTransport:
     def max_bytes(self) -> int:
         return MAX_BYTES
 
-    @property
-    def line(self) -> Line:
-        """The way back from the broker; raises BrokerUnavailable while the connection is not open."""
-        if self._line is None:
-            raise BrokerUnavailable(
-                f"the connection {self._settings.name!r} to {self._settings.url} is not open: use it inside `async with`"
-            )
-        return self._line
-
     def now(self) -> float:
-        return time.time() if self._line is None else self._broker.now(self._line)
+        return time.time() if self._line is None else self._broker.now()
 
     async def __aenter__(self) -> Self:
         if self._group is not None:
@@ -67,57 +49,74 @@ class MemoryTransport:
     async def _attend(self, line: Line) -> None:
         try:
             while True:
-                await line.heard(self._broker.rest(line))
+                await line.sleep(*self._broker.catch_up())
         finally:
             # Also where the loop is torn down around an open connection: its holder is lost, its leases run out.
-            self._broker.close(line)
+            self.cut()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._group is not None
-        if self._line is not None:
-            self._broker.close(self._line)
-        self._line = None
-        for consumer in self._consumers:
-            consumer.end("its connection was closed")
+        self.cut()
         self._group.cancel_scope.cancel()
         # Not given the caller's exception: that one passes on as it is, not wrapped into a group.
         await self._group.__aexit__(None, None, None)
 
+    def cut(self) -> None:
+        """End the connection without a word, as if its process had been killed; what it holds is left to the leases."""
+        line, self._line = self._line, None
+        if line is not None:
+            self._broker.close(line)
+            for consumer in self._consumers:
+                consumer.end("its connection is closed")
+
+    def _opened(self) -> Line:
+        if self._line is None:
+            raise BrokerUnavailable(
+                f"the connection {self._settings.name!r} to {self._settings.url} is not open: use it in `async with`"
+            )
+        return self._line
+
     async def publish(self, messages: Sequence[Publication], *, timeout: float) -> Sequence[Confirmation]:
+        del timeout  # a broker in the same process answers at once
         await checkpoint()
         try:
-            return self._broker.publish(self.line, messages)
+            self._opened()
         except BrokerUnavailable as error:
             return [Failed(error, permanent=True) for _ in messages]
+        return self._broker.publish(messages)
 
     async def get(self, subject: str) -> Message | None:
         await checkpoint()
-        return self._broker.get(self.line, subject)
+        self._opened()
+        return self._broker.get(subject)
 
     async def scan(self, subject: str) -> Sequence[Message]:
         await checkpoint()
-        return self._broker.scan(self.line, subject)
+        self._opened()
+        return self._broker.scan(subject)
 
     async def delete(self, message: Message) -> bool:
         await checkpoint()
-        return self._broker.delete(self.line, message)
+        self._opened()
+        return self._broker.delete(message)
 
-    async def notify(self, subject: str, body: bytes) -> None:
+    async def notify(self, subject: str, body: bytes, *, reply: str = "") -> None:
         await checkpoint()
-        self._broker.notify(self.line, subject, body)
+        self._opened()
+        self._broker.notify(Message(subject, body, reply=reply))
 
     async def subscribe(
         self, subject: str, receive: Callable[[Message], None], gap: Callable[[], None]
     ) -> MemorySubscription:
-        """``gap`` is never called: nothing can be missed here."""
+        del gap  # nothing can be missed here
         await checkpoint()
-        return MemorySubscription(self._broker, self.line, subject, receive)
+        return MemorySubscription(self._broker, self._opened(), subject, receive)
 
     async def consume(self, spec: ConsumerSpec) -> MemoryConsumer:
         await checkpoint()
-        consumer = MemoryConsumer(self._broker, self.line, spec)
+        consumer = MemoryConsumer(self._broker, self._opened(), spec)
         self._consumers.append(consumer)
         return consumer
 
@@ -125,18 +124,18 @@ class MemoryTransport:
 class MemorySubscription:
     def __init__(self, broker: Broker, line: Line, subject: str, receive: Callable[[Message], None]) -> None:
         self._broker = broker
-        self._receive: Callable[[Message], None] | None = receive
+        self._receive = receive
+        self._open = True
         self._listener = Listener(line, subject, self._hear)
         broker.subscribe(self._listener)
 
     def _hear(self, message: Message) -> None:
-        if self._receive is not None:
+        if self._open:
             self._receive(message)
 
-    async def close(self) -> None:
-        self._receive = None
+    def close(self) -> None:
+        self._open = False
         self._broker.unsubscribe(self._listener)
-        await checkpoint()
 
 
 class MemoryConsumer:
@@ -148,8 +147,6 @@ class MemoryConsumer:
         self._arrived: deque[Lease] = deque()
         self._bell = anyio.Event()
         self._over = ""
-        self._durable: Durable
-        self._member: Member
         self._durable, self._member = broker.consume(line, spec, self._hand)
 
     @property
@@ -157,8 +154,7 @@ class MemoryConsumer:
         return self._durable.spec.lease
 
     def grant(self, credit: int) -> None:
-        if not self._over:
-            self._broker.grant(self._line, self._durable, self._member, credit)
+        self._broker.grant(self._durable, self._member, credit)
 
     async def receive(self) -> Sequence[MemoryDelivery]:
         await checkpoint()
@@ -170,11 +166,9 @@ class MemoryConsumer:
         return self._take()
 
     async def stop(self) -> Sequence[MemoryDelivery]:
-        if not self._over:
-            self._broker.withdraw(self._line, self._durable, self._member)
-        rest = self._take()
+        self._broker.withdraw(self._durable, self._member)
         self.end("it was stopped")
-        return rest
+        return self._take()
 
     def end(self, why: str) -> None:
         """Let whoever waits for a delivery know that none will come."""
@@ -189,9 +183,9 @@ class MemoryConsumer:
         self._bell.set()
 
     def _take(self) -> list[MemoryDelivery]:
-        taken = [MemoryDelivery(self._broker, self._durable, lease) for lease in self._arrived]
-        del taken[len(taken) :]
-        self._arrived.clear()
+        taken: list[MemoryDelivery] = []
+        while self._arrived:
+            taken.append(MemoryDelivery(self._broker, self._durable, self._arrived.popleft()))
         return taken
 
 
@@ -200,7 +194,6 @@ class MemoryDelivery:
         self._broker = broker
         self._durable = durable
         self._lease = lease
-        self._settled = False
 
     @property
     def message(self) -> Message:
@@ -210,6 +203,11 @@ class MemoryDelivery:
     def deliveries(self) -> int:
         return self._lease.deliveries
 
-    def keep(self, limit: float, lost: Callable[[], None]) -> None: ...
-    def ack(self) -> None: ...
-    def release(self) -> None: ...
+    def keep(self, limit: float, lost: Callable[[], None]) -> None:
+        self._broker.keep(self._durable, self._lease, limit, lost)
+
+    def ack(self) -> None:
+        self._broker.ack(self._lease)
+
+    def release(self) -> None:
+        self._broker.keep(self._durable, self._lease, 0.0, None)

@@ -1,0 +1,71 @@
+"""Log lines on stderr: for the eye, or one JSON object each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+from actorq.cli.output import colourful, plain
+from actorq.client import RUNNING
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+Format = Literal["console", "json"]
+
+TASK_FIELDS = ("task_id", "actor", "attempt")
+_COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+def set_up(level: Level, form: Format) -> None:
+    """Send all log records of this process to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(add_task)
+    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter(colour=colourful(sys.stderr)))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def add_task(record: logging.LogRecord) -> bool:
+    """Name the task whose handler is speaking, through whichever logger."""
+    running = RUNNING.get()
+    if running is not None and not hasattr(record, "task_id"):
+        record.task_id, record.actor = running.envelope.id, running.envelope.to
+        record.attempt = running.envelope.attempt
+    return True
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, message; task_id, actor, attempt and error where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry |= {name: getattr(record, name) for name in TASK_FIELDS if hasattr(record, name)}
+        entry |= getattr(record, "details", {})
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=plain, ensure_ascii=False)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """``12:00:01.234 WARNING actorq.worker: message [actor id, attempt 2]``."""
+
+    default_time_format = "%H:%M:%S"
+    default_msec_format = "%s.%03d"
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self._colour = colour
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name in the standard library
+        line = super().formatMessage(record)
+        if hasattr(record, "task_id"):
+            fields = {name: getattr(record, name, "?") for name in TASK_FIELDS}
+            line += f" [{fields['actor']} {fields['task_id']}, attempt {fields['attempt']}]"
+        colour = _COLOURS.get(record.levelname) if self._colour else None
+        return line if colour is None else f"\x1b[{colour}m{line}\x1b[0m"

@@ -1,0 +1,54 @@
+"""The entry point: parses, runs one command, and turns whatever ends it into one line and an exit code.
+
+Commands are named by import path, so that none is loaded before it is called for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from actorq.cli.exits import INTERRUPTED, OK, USAGE, describe, one_line
+from actorq.cli.output import talk
+
+app = App(
+    "actorq",
+    version=lambda: version("actorq"),
+    help="Durable tasks for async Python over NATS JetStream.",
+    help_format="plaintext",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+app.command("actorq.cli.worker:worker", name="worker", help="Run a worker.")
+app.command("actorq.cli.tasks:send", name="send", help="Send a task.")
+app.command("actorq.cli.tasks:result", name="result", help="Wait for a task's value.")
+app.command("actorq.cli.server:server", name="server", help="Run the embedded broker alone.")
+app.command("actorq.cli.demo:demo", name="demo", help="See a real job survive the loss of a worker, in under a minute.")
+app.command("actorq.cli.bench.command:bench", name="bench", help="Measure speed beside the raw client's, in one run.")
+task = App("task", help="Look at tasks.")
+task.command("actorq.cli.tasks:show", name="show", help="Show what is known of a task.")
+app.command(task)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; ``arguments`` without the program's name. Gives the exit code."""
+    try:
+        code = app(sys.argv[1:] if arguments is None else arguments, print_error=False, exit_on_error=False)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has left: nothing more can be said, also not by the interpreter as it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except CycloptsError as error:
+        talk(f"actorq: {one_line(error)} (see --help)")
+        return USAGE
+    except Exception as error:  # noqa: BLE001  the last resort: never a traceback
+        code, line = describe(error)
+        talk(f"actorq: {line}")
+        return code
+    return code if isinstance(code, int) else OK

@@ -1,1 +1,0 @@
-"""Settings from file and environment as typed values."""

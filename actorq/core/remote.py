@@ -1,0 +1,195 @@
+"""A handler's exception on its way to whoever awaits: described as text, rebuilt from a registry (semantics I-10).
+
+Nothing is unpickled or imported by name: only exceptions built into Python, actorq's own and registered ones come back
+as their class.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import traceback
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from actorq import errors
+from actorq.core.wire import pack, to_wire
+from actorq.errors import (
+    Cancelled,
+    DeadLettered,
+    DeadlineExceeded,
+    Expired,
+    RemoteError,
+    TaskError,
+    TimedOut,
+    UsageError,
+)
+from actorq.model.envelope import ErrorInfo
+
+E = TypeVar("E", bound=type[Exception])
+
+MAX_MESSAGE = 4 * 1024
+MAX_TRACEBACK = 16 * 1024
+MAX_ARGS = 4 * 1024
+_FRAMES = 50
+# Raised in the caller these would end its loops, or need the exceptions that they hold.
+_NEVER: tuple[type[BaseException], ...] = (StopIteration, StopAsyncIteration, BaseExceptionGroup)
+_PLUMBING = frozenset({"actorq", "anyio", "asyncio", "trio", "outcome", "concurrent", "threading", "contextlib"})
+_KINDS: dict[str, type[TaskError]] = {
+    "timed_out": TimedOut,
+    "cancelled": Cancelled,
+    "expired": Expired,
+    "deadline": DeadlineExceeded,
+    "dead": DeadLettered,
+}
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """How a class is called on the wire: its module and name, the bare name for what is built in."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+class ExceptionRegistry:
+    """The exception classes that are rebuilt for whoever awaits a task, besides those built into Python."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, type[Exception]] = {}
+
+    def register(self, kind: E) -> E:
+        """Make a class known (also as a decorator): it is then raised where its task is awaited.
+
+        The instance there has the original's ``args`` and text; its ``__init__`` is not run again, so attributes that
+        it sets are absent. Raises UsageError for what is not an Exception class or cannot be combined with RemoteError.
+        """
+        if not isinstance(cast(object, kind), type) or not issubclass(kind, Exception) or issubclass(kind, _NEVER):
+            raise UsageError(
+                f"{kind!r} cannot be registered: use a class derived from Exception (no group, no StopIteration)"
+            )
+        try:
+            _combined(kind)
+        except TypeError as error:
+            raise UsageError(f"{type_name(kind)} cannot be combined with RemoteError: {error}") from error
+        self._known[type_name(kind)] = kind
+        return kind
+
+    def find(self, name: str) -> type[Exception] | None:
+        """The class of that name, None if it is neither known here nor safe to raise."""
+        return self._known.get(name) or _BUILT_IN.get(name)
+
+
+# ---- describing
+
+
+def describe(error: BaseException, *, actor: str, task_id: str, attempts: int) -> ErrorInfo:
+    """What travels of an exception: names and bounded text, its traceback without local variables."""
+    name = error.type_name if isinstance(error, RemoteError) else ""
+    return ErrorInfo(
+        type_name=name or type_name(type(error)),
+        message=_cut(_text(error)),
+        traceback=_trace(error),
+        actor=actor,
+        task_id=task_id,
+        attempts=attempts,
+        args=_args(error),
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  user code: a broken __str__ must not hide the failure
+        return f"<the text of this {type(error).__qualname__} cannot be had>"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
+
+
+def _trace(error: BaseException) -> str:
+    shown = traceback.TracebackException(type(error), error, _own(error.__traceback__), limit=-_FRAMES, compact=True)
+    text = "".join(shown.format()).rstrip("\n")
+    return text if len(text) <= MAX_TRACEBACK else "…\n" + text[2 - MAX_TRACEBACK :]
+
+
+def _own(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from its first frame of user code on; all of it if there is none."""
+    at = trace
+    while at is not None:
+        if str(at.tb_frame.f_globals.get("__name__", "")).partition(".")[0] not in _PLUMBING:
+            return at
+        at = at.tb_next
+    return trace
+
+
+def _args(error: BaseException) -> tuple[Any, ...]:
+    try:
+        args = cast(tuple[Any, ...], to_wire(error.args))
+    except TypeError:
+        return ()
+    return args if len(pack(args)) <= MAX_ARGS else ()
+
+
+# ---- rebuilding
+
+
+def rebuild(info: ErrorInfo, registry: ExceptionRegistry) -> TaskError:
+    """The exception to raise where the task is awaited. ``except`` finds it by the original's class where that is known."""
+    kind = _KINDS.get(info.kind)
+    error = _remote(info, registry) if kind is None else kind(info.message)
+    error.task_id, error.actor, error.path = info.task_id, info.actor, info.path
+    error.attempts, error.remote_traceback = info.attempts, info.traceback
+    if isinstance(error, TimedOut):
+        error.abandoned = info.abandoned
+    elif isinstance(error, DeadLettered):
+        error.reason = info.reason
+    if info.traceback:
+        error.add_note(f"\nIn the worker (actor {info.actor}, task {info.task_id}):\n{info.traceback}")
+    return error
+
+
+def _remote(info: ErrorInfo, registry: ExceptionRegistry) -> RemoteError:
+    original = registry.find(info.type_name)
+    error = RemoteError(info.message) if original is None else _instance(original, info)
+    error.type_name = info.type_name
+    return error
+
+
+def _instance(original: type[Exception], info: ErrorInfo) -> RemoteError:
+    kind = _combined(original)
+    # The first class of the layout's line that is not written in Python makes the object; no code of the original runs.
+    maker: Any = kind
+    while maker not in _TYPES:
+        maker = maker.__base__
+    error = cast(RemoteError, maker.__new__(kind))
+    try:
+        maker.__init__(error, *info.args)  # fills what OSError, UnicodeError and the like keep apart from args
+    except (TypeError, ValueError):
+        error.args = info.args
+    vars(error)["_text"] = info.message
+    return error
+
+
+@functools.cache
+def _combined(original: type[Exception]) -> type[RemoteError]:
+    body = {
+        "__module__": RemoteError.__module__,
+        "__str__": _stored_text,
+        "__doc__": f"Raised by a worker: {original!r}.",
+    }
+    bases = (original,) if issubclass(original, RemoteError) else (RemoteError, original)
+    return cast(type[RemoteError], type(f"RemoteError[{original.__qualname__}]", bases, body))
+
+
+def _stored_text(error: RemoteError) -> str:
+    return str(vars(error).get("_text", ""))
+
+
+_TYPES = frozenset(kind for kind in vars(builtins).values() if isinstance(kind, type))
+_BUILT_IN: dict[str, type[Exception]] = {
+    type_name(kind): kind
+    for kind in (*vars(builtins).values(), *vars(errors).values())
+    if isinstance(kind, type)
+    and issubclass(kind, Exception)
+    and not issubclass(kind, _NEVER)
+    and kind not in (RemoteError, TaskError)
+}

@@ -1,0 +1,43 @@
+"""A declared handler as senders and workers see it: name, callable, policy, types of its arguments and result."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from actorq.core.convert import Parameters, Returned
+from actorq.model.options import Policy
+from actorq.runtime.context import Context
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One actor. ``is_async``: its handler runs in the event loop, else in a worker thread."""
+
+    name: str
+    handler: Callable[..., Any]
+    policy: Policy
+    is_async: bool
+    parameters: Parameters
+    returned: Returned
+
+    @classmethod
+    def of(cls, name: str, handler: Callable[..., Any], policy: Policy) -> Target:
+        """Read the handler's signature. Raises UsageError where an annotation cannot be understood."""
+        parameters = Parameters.of(handler, name=name, context_type=Context)
+        return cls(name, handler, policy, inspect.iscoroutinefunction(handler), parameters, Returned.of(handler))
+
+    @property
+    def slots(self) -> int:
+        """How many of it may run at once in one worker."""
+        return self.policy.concurrency if self.is_async else min(self.policy.concurrency, self.policy.threads)
+
+    def with_policy(self, policy: Policy) -> Target:
+        """The same handler, run otherwise."""
+        return dataclasses.replace(self, policy=policy)
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name}>"

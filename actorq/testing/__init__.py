@@ -1,0 +1,1 @@
+"""The public test harness: pytest plugin, conformance suite for drivers, ``wait_until``."""

@@ -1,0 +1,1 @@
+"""The embedded broker, on the real binary."""
