@@ -60,7 +60,7 @@ class BlockingClient:
     def send(self, actor: Address[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
     @overload
     def send(self, actor: str, /, *args: Any, **kwargs: Any) -> Handle[Any]: ...
-    def send(self, actor: Address[..., Any] | str, /, *args: Any, **kwargs: Any) -> Handle[Any]:
+    def send(self, actor: Any, /, *args: Any, **kwargs: Any) -> Handle[Any]:
         """Send one task; the broker has confirmed it when this returns. Raises as ``Address.send``."""
         return self._submit(actor, [(args, kwargs)])[0]
 
@@ -68,7 +68,7 @@ class BlockingClient:
     def ask(self, actor: Address[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def ask(self, actor: str, /, *args: Any, **kwargs: Any) -> Any: ...
-    def ask(self, actor: Address[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
+    def ask(self, actor: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Send one task and wait for its value. Raises as ``Address.send`` and ``Handle.result``."""
         return self.result(self._submit(actor, [(args, kwargs)])[0])
 
@@ -76,9 +76,9 @@ class BlockingClient:
         """Send one task for each tuple of arguments, pipelined."""
         return self._submit(actor, [(tuple(args), {}) for args in calls])
 
-    def _submit(self, actor: Address[..., Any] | str, calls: list[Call]) -> list[Handle[Any]]:
+    def _submit(self, actor: Any, calls: list[Call]) -> list[Handle[Any]]:
         portal, client = self._open()
-        address = self._system.ref(actor) if isinstance(actor, str) else actor
+        address: Address[..., Any] = self._system.ref(actor) if isinstance(actor, str) else actor
         return portal.call(address.submit_by, client, calls)
 
     def result(self, handle: Handle[R], timeout: float | None = None) -> R:
@@ -114,7 +114,9 @@ class BlockingClient:
             library = sniffio.current_async_library()
         except sniffio.AsyncLibraryNotFoundError:
             return
-        raise UsageError(f"this thread runs a {library} event loop, which a blocking call would stop: use await instead")
+        raise UsageError(
+            f"this thread runs a {library} event loop, which a blocking call would stop: use await instead"
+        )
 
     def _open(self) -> tuple[BlockingPortal, Client]:
         self._refuse_in_loop()
@@ -127,4 +129,3 @@ class BlockingClient:
                 opened: AbstractContextManager[Client] = portal.wrap_async_context_manager(self._system.connect())
                 self._portal, self._client = portal, self._stack.enter_context(opened)
             return self._portal, self._client
-

@@ -224,7 +224,8 @@ class Client:
             finally:
                 listening.close()
         raise ResultTimeout(
-            f"task {ticket.id} has no outcome after {timeout:g} s; it goes on, await its handle again", task_id=ticket.id
+            f"task {ticket.id} has no outcome after {timeout:g} s; it goes on, await its handle again",
+            task_id=ticket.id,
         )
 
     async def _watch(self, ticket: Ticket) -> Record:
@@ -264,9 +265,12 @@ class Client:
             return Whereabouts(again.state, again if again.terminal else None)
         if made_at(task_id) is not None:
             raise ResultExpired(
-                f"task {task_id} is over and its record is gone; raise result_ttl to keep results longer", task_id=task_id
+                f"task {task_id} is over and its record is gone; raise result_ttl to keep results longer",
+                task_id=task_id,
             )
-        raise UnknownTask(f"no message and no record of task {task_id!r}; check the id and the namespace", task_id=task_id)
+        raise UnknownTask(
+            f"no message and no record of task {task_id!r}; check the id and the namespace", task_id=task_id
+        )
 
     async def record(self, task_id: str) -> Record | None:
         """The stored record of a task, None if there is none."""
@@ -276,7 +280,11 @@ class Client:
     async def status(self, task_id: str) -> str:
         """One of scheduled, queued, running, retrying, succeeded, failed, cancelled, expired. Raises as ``find``."""
         found = await self.find(task_id)
-        if found.state == "queued" and found.copy is not None and await self._asked_workers(task_id, found.copy) == "held":
+        if (
+            found.state == "queued"
+            and found.copy is not None
+            and await self._asked_workers(task_id, found.copy) == "held"
+        ):
             return "running"
         return found.state
 

@@ -101,7 +101,8 @@ class EmbeddedBroker:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._store: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._keeper: threading.Thread | None = None
+        # Not a thread to join: a join that a signal interrupts leaves a living thread marked as ended (Python 3.11).
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,7 +128,7 @@ class EmbeddedBroker:
     @property
     def running(self) -> bool:
         """Whether the process lives."""
-        return self._keeper is not None and self._keeper.is_alive()
+        return self._process is not None and not self._ended.is_set()
 
     @property
     def store(self) -> Path:
@@ -174,8 +175,8 @@ class EmbeddedBroker:
 
     def wait(self) -> None:
         """Wait until it ends by itself or by a signal from elsewhere."""
-        if self._keeper is not None:
-            self._keeper.join()
+        if self._process is not None:
+            self._ended.wait()
 
     def restart(self) -> None:
         """Start again on the same port and store; one that still runs is stopped first."""
@@ -235,32 +236,34 @@ class EmbeddedBroker:
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         command = tied(command)
         spawned: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+        self._ended = threading.Event()
         # The kernel's "parent" is the thread that forked: it has to live for as long as the broker.
-        self._keeper = threading.Thread(
-            target=_keep, args=(command, self.log, spawned), name="actorq broker keeper", daemon=True
-        )
-        self._keeper.start()
+        threading.Thread(
+            target=_keep, args=(command, self.log, spawned, self._ended), name="actorq broker keeper", daemon=True
+        ).start()
         process = spawned.get()
         if isinstance(process, OSError):
-            self._keeper.join()
             raise ConfigError(f"the embedded broker cannot be started: {process}") from process
         self._process = process
         return process
 
     def _end(self, number: signal.Signals) -> None:
-        process, keeper = self._process, self._keeper
-        if process is None or keeper is None:
+        if self._process is None:
             return
-        if keeper.is_alive():
-            process.send_signal(number)
-            keeper.join(STOP_TIMEOUT)
-            if keeper.is_alive():
-                process.kill()
-                keeper.join()
-        (self.store / f"nats-server_{process.pid}.ports").unlink(missing_ok=True)
+        if self.running:
+            self._process.send_signal(number)
+            if not self._ended.wait(STOP_TIMEOUT):
+                self._process.kill()
+                self._ended.wait()
+        (self.store / f"nats-server_{self._process.pid}.ports").unlink(missing_ok=True)
 
 
-def _keep(command: list[str], log: Path, spawned: queue.SimpleQueue[subprocess.Popen[bytes] | OSError]) -> None:
+def _keep(
+    command: list[str],
+    log: Path,
+    spawned: queue.SimpleQueue[subprocess.Popen[bytes] | OSError],
+    ended: threading.Event,
+) -> None:
     try:
         with log.open("ab") as file:
             # A session of its own: Ctrl-C in the terminal is for us, and we stop the broker last.
@@ -268,10 +271,12 @@ def _keep(command: list[str], log: Path, spawned: queue.SimpleQueue[subprocess.P
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
             )
     except OSError as error:
+        ended.set()
         spawned.put(error)
         return
     spawned.put(process)
     process.wait()
+    ended.set()
 
 
 def _read_port(ports: Path) -> int | None:

@@ -37,7 +37,9 @@ class Register:
         if mailbox in self._known:
             return
         subject = self._namespace.register(mailbox)
-        record = Publication(subject, pack({"v": 1, "home": False, "at": self._transport.now()}), expect=Expect(0, subject))
+        record = Publication(
+            subject, pack({"v": 1, "home": False, "at": self._transport.now()}), expect=Expect(0, subject)
+        )
         await self._write(record)
         self._known.add(mailbox)
 
@@ -90,5 +92,3 @@ def _decode(message: Message) -> Mapping[str, object]:
     except Undecodable:
         return {}
     return value if isinstance(value, dict) else {}
-
-

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
@@ -43,11 +44,11 @@ class Declare(Protocol):
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
     ) -> Actor[P, Concatenate[Context, P], Coroutine[Any, Any, R], R]: ...
     @overload
-    def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> Actor[P, P, Coroutine[Any, Any, R], R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Actor[P, P, Coroutine[Any, Any, R], R]: ...
     @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Actor[P, Concatenate[Context, P], R, R]: ...
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], R], /
+    ) -> Actor[P, Concatenate[Context, P], R, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...
 
@@ -105,14 +106,14 @@ class ActorSystem:
     @overload
     def actor(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...
     @overload
-    def actor(self, *, name: str | None = None, **options: Any) -> Declare: ...
+    def actor(self, /, *, name: str | None = None, **options: Any) -> Declare: ...
     def actor(self, function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
         """Declare an actor: ``@system.actor`` or ``@system.actor(name=..., concurrency=..., ...)`` (see Policy).
 
         Raises InvalidName, ConfigError or UsageError naming the actor, also for a second actor of one name.
         """
         if function is None:
-            return lambda found: self._declare(found, name, options)
+            return partial(self._declare, name=name, options=options)
         return self._declare(function, name, options)
 
     def _declare(self, function: Any, name: str | None, options: Mapping[str, object]) -> Actor[..., ..., Any, Any]:
@@ -129,7 +130,7 @@ class ActorSystem:
         return Actor(self, target, function)
 
     def middleware(self, function: M) -> M:
-        """Wrap each attempt in ``async def f(ctx, call_next): return await call_next()``; the first declared is outermost."""
+        """Wrap each attempt: ``async def f(ctx, call_next): return await call_next()``. The first is outermost."""
         self.middlewares.append(function)
         return function
 
@@ -156,7 +157,7 @@ class ActorSystem:
             await stack.__aexit__(kind, error, trace)
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Client]:
+    async def connect(self) -> AsyncGenerator[Client, None]:
         """A connection of its own, apart from the system's."""
         name = self._connection_name
         origin = random_origin(secrets.randbits(30)) if name is None else make_origin(name)
@@ -184,7 +185,9 @@ class ActorSystem:
     def client(self) -> Client:
         """The open connection. Raises UsageError outside ``async with system``."""
         if self._client is None:
-            raise UsageError(f"system {self.name!r} is not connected: use `async with system:` around sending and awaiting")
+            raise UsageError(
+                f"system {self.name!r} is not connected: use `async with system:` around sending and awaiting"
+            )
         return self._client
 
     def blocking(self) -> BlockingClient:

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -171,7 +171,7 @@ class Worker:
         for runner in self.runners.values():
             if any(job.run is not None and job.envelope.id == question.get("id") for job in runner.jobs):
                 return {"worker": self.name, "state": "held"}
-            if question.get("mailbox") in map(str, runner.mailboxes):
+            if any(str(mailbox) == question.get("mailbox") for mailbox in runner.mailboxes):
                 return {"worker": self.name, "state": "served"}
         return None
 
@@ -221,7 +221,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def _tasks() -> AsyncIterator[TaskGroup]:
+async def _tasks() -> AsyncGenerator[TaskGroup, None]:
     """A task group that does not wrap the error of its body, and is cancelled at its end."""
     group = anyio.create_task_group()
     await group.__aenter__()
@@ -241,5 +241,3 @@ def _overdue(engine: Engine) -> float:
 def _default_name() -> str:
     host = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in socket.gethostname())[:32]
     return f"{host or 'worker'}-{os.getpid()}-{secrets.token_hex(2)}"
-
-

@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ class Run:
     """What happened. Times in seconds."""
 
     files: Sequence[Path]
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list[Part])
     in_flight: int = 0
     runs: int = 0
     seconds: float = 0.0
@@ -66,6 +66,7 @@ def demo(*, backend: Literal["asyncio", "trio"] = "asyncio", as_json: Json = Fal
             system.transport = broker.url
             with _bar(len(run.files)) as tick:
                 anyio.run(_work, run, crew, folder, tick, backend=backend)
+        run.runs = sum(len(Journal(folder, int(path.stem)).runs()) for path in folder.glob("*.journal"))
         merged, expected = _merged(folder, run.parts, run.files), _plainly(run.files)
     checks = {
         "every file is counted exactly once": sorted(part.name for part in run.parts) == [str(f) for f in run.files],
@@ -77,7 +78,7 @@ def demo(*, backend: Literal["asyncio", "trio"] = "asyncio", as_json: Json = Fal
 
 
 @contextmanager
-def _crew(folder: Path, url: str, backend: str) -> Iterator[list[Process]]:
+def _crew(folder: Path, url: str, backend: str) -> Generator[list[Process]]:
     settings = {"ACTORQ_TRANSPORT": url}
     flags = ("--ack-wait", LEASE, "--backend", backend)
     crew = [worker_process(name, folder, TARGET, settings, *flags) for name in ("first", "second")]
@@ -93,7 +94,7 @@ def _crew(folder: Path, url: str, backend: str) -> Iterator[list[Process]]:
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Tick]:
+def _bar(total: int) -> Generator[Tick]:
     console = Console(stderr=True)
     layout = (TextColumn("counting"), BarColumn(), MofNCompleteColumn())
     with Progress(*layout, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -112,7 +113,6 @@ async def _work(run: Run, crew: list[Process], folder: Path, tick: Tick) -> None
                 for handle in handles:
                     tasks.start_soon(_collect, run, handle, tick)
             run.seconds = time.monotonic() - began
-        run.runs = sum(len(Journal(folder, int(path.stem)).runs()) for path in folder.glob("*.journal"))
         return
     raise Exit(
         TIMED_OUT, f"{len(run.parts)} of {len(run.files)} tasks were done after {LIMIT:g} s: is this machine very busy?"

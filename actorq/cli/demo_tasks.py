@@ -50,12 +50,12 @@ def counts_file(folder: Path, number: int) -> Path:
 @system.actor(concurrency=8, timeout="30s")
 async def index(number: int, name: str, folder: str) -> Part:
     """Read a file, count its words in a thread, and leave the counts in ``folder``."""
-    with Journal(Path(folder)) as journal:
-        journal.note("start", number)
-        source = await anyio.Path(name).read_bytes()
-        part = await anyio.to_thread.run_sync(_digest, source, number, name, Path(folder))
-        journal.note("end", number)
-        return part
+    journal = Journal(Path(folder))
+    journal.note("start", number)
+    source = await anyio.Path(name).read_bytes()
+    part = await anyio.to_thread.run_sync(_digest, source, number, name, Path(folder))
+    journal.note("end", number)
+    return part
 
 
 def _digest(source: bytes, number: int, name: str, folder: Path) -> Part:
@@ -73,15 +73,9 @@ class Journal:
     def __init__(self, folder: Path, pid: int | None = None) -> None:
         self._path = folder / f"{os.getpid() if pid is None else pid}.journal"
 
-    def __enter__(self) -> Journal:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
-
     def note(self, what: str, number: int) -> None:
-        os.write(self._file, f"{what} {number}\n".encode())
+        with self._path.open("a") as file:
+            file.write(f"{what} {number}\n")
 
     def runs(self) -> list[int]:
         """The tasks that it began, repeats included."""

@@ -31,7 +31,7 @@ CONFIGURATION = 78
 INTERRUPTED = 130
 
 # The first class that fits decides, so the narrower ones stand first.
-_CODES: tuple[tuple[type[ActorqError], int], ...] = (
+CODES: tuple[tuple[type[ActorqError], int], ...] = (
     (ConfigError, CONFIGURATION),
     (UsageError, USAGE),
     (TaskError, FAILED),
@@ -45,7 +45,7 @@ _CODES: tuple[tuple[type[ActorqError], int], ...] = (
 )
 
 
-class Exit(Exception):  # noqa: N818  it is no error: commands end with it
+class Exit(Exception):
     """A command ends with ``code`` and says ``message``, one line on stderr."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -59,7 +59,7 @@ def describe(error: BaseException) -> tuple[int, str]:
     if isinstance(chosen, Exit):
         return chosen.code, str(chosen)
     if isinstance(chosen, ActorqError):
-        code = next((code for kind, code in _CODES if isinstance(chosen, kind)), FAILED)
+        code = next((code for kind, code in CODES if isinstance(chosen, kind)), FAILED)
         return code, task_line(chosen) if isinstance(chosen, TaskError) else one_line(chosen)
     return GAVE_UP, f"{kind_of(chosen)}: {one_line(chosen)} (at {_place(chosen)})"
 

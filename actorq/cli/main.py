@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from actorq.cli.exits import INTERRUPTED, OK, USAGE, describe, one_line
 from actorq.cli.output import talk
@@ -20,6 +20,7 @@ app = App(
     version=lambda: version("actorq"),
     help="Durable tasks for async Python over NATS JetStream.",
     help_format="plaintext",
+    default_parameter=Parameter(negative=()),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )

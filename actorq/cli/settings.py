@@ -15,7 +15,7 @@ from actorq.model.address import Namespace
 from actorq.model.durations import duration
 from actorq.system import ActorSystem
 
-_SECRETS = {
+ENVIRONMENT = {
     "user": "NATS_USER",
     "password": "NATS_PASSWORD",
     "token": "NATS_TOKEN",
@@ -35,12 +35,12 @@ def _seconds(_: object, tokens: tuple[Token, ...]) -> float:
         raise ValueError(str(error)) from error
 
 
-Seconds = Annotated[float, Parameter(converter=_seconds)]
+Seconds = Annotated[float, Parameter(converter=_seconds, metavar="TIME")]
 """Seconds, or text such as 250ms, 30s, 5m."""
 
 App = Annotated[str | None, Parameter(alias="-A", env_var="ACTORQ_APP", help="MODULE:SYSTEM, for types and namespace.")]
 
-Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="One JSON document on stdout.")]
+Json = Annotated[bool, Parameter(name="--json", show_default=False, help="One JSON document on stdout.")]
 
 
 @Parameter(name="*", group=Group("Connection and output", sort_key=9))
@@ -62,9 +62,7 @@ class Common:
     namespace: Annotated[
         str | None, Parameter(env_var="ACTORQ_NAMESPACE", help="Instead of the target's system name.")
     ] = None
-    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="One JSON document.")] = (
-        False
-    )
+    as_json: Annotated[bool, Parameter(name="--json", show_default=False, help="One JSON document.")] = False
 
     def __repr__(self) -> str:
         return f"<Common {self.namespace}>"
@@ -86,8 +84,10 @@ class Common:
 
     def connect(self, system: ActorSystem) -> None:
         """Lay the connection flags over a system's own settings, and those over the environment's."""
-        environment: dict[str, Any] = {key: os.environ[name] for key, name in _SECRETS.items() if os.environ.get(name)}
-        flags = {key: value for key in _SECRETS if (value := getattr(self, key)) is not None}
+        environment: dict[str, Any] = {
+            key: os.environ[name] for key, name in ENVIRONMENT.items() if os.environ.get(name)
+        }
+        flags = {key: value for key in ENVIRONMENT if (value := getattr(self, key)) is not None}
         system.connection = environment | system.connection | flags
         system.transport = self.server or system.transport
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
-from cyclopts import Parameter
 
 from actorq.cli.exits import FAILED, OK, USAGE, Exit, kind_of, task_line
 from actorq.cli.output import data, document, fields, moment, shown, talk
@@ -22,8 +21,8 @@ def send(
     actor: str,
     /,
     *args: str,
-    kw: Annotated[list[str] | None, Parameter(negative=())] = None,
-    wait: Annotated[bool, Parameter(negative=())] = False,
+    kw: list[str] | None = None,
+    wait: bool = False,
     timeout: Seconds | None = None,
     app: App = None,
     common: Common = DEFAULTS,

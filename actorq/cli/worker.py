@@ -17,13 +17,10 @@ from actorq.cli.exits import USAGE, Exit
 from actorq.cli.output import columns, document, masked, talk
 from actorq.cli.server import beside, end_on_terminate
 from actorq.cli.settings import DEFAULTS, Common, Seconds
-from actorq.model.options import Policy
 from actorq.runtime.target import Target
 from actorq.worker import Worker, WorkerOptions
 
 log = logging.getLogger("actorq.worker")
-
-Names = Annotated[list[str] | None, Parameter(negative=())]
 
 
 def worker(
@@ -31,16 +28,16 @@ def worker(
     /,
     *,
     concurrency: Annotated[int | None, Parameter(alias="-c")] = None,
-    queues: Annotated[Names, Parameter(alias="-Q")] = None,
-    exclude_queues: Annotated[Names, Parameter(alias="-X")] = None,
+    queues: Annotated[list[str] | None, Parameter(alias="-Q")] = None,
+    exclude_queues: Annotated[list[str] | None, Parameter(alias="-X")] = None,
     name: Annotated[str, Parameter(alias="-n")] = "",
     log_level: Annotated[logs.Level, Parameter(alias="-l")] = "info",
     log_format: logs.Format = "console",
     backend: Literal["asyncio", "trio"] = "asyncio",
-    burst: Annotated[bool, Parameter(negative=())] = False,
+    burst: bool = False,
     shutdown_timeout: Seconds = 30.0,
     ack_wait: Seconds = 30.0,
-    embedded: Annotated[bool, Parameter(negative=())] = False,
+    embedded: bool = False,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a worker until SIGTERM or Ctrl-C: the first drains, the second cancels, the third ends at once.
@@ -113,12 +110,14 @@ def facts(worker: Worker, backend: str) -> dict[str, Any]:
 
 
 def _policy(target: Target, options: WorkerOptions) -> dict[str, object]:
-    policy: Policy = target.policy
-    slots = policy.concurrency if options.concurrency is None else options.concurrency
+    if options.concurrency is not None:
+        target = target.with_policy(target.policy.merged({"concurrency": options.concurrency}, "-c"))
+    policy = target.policy
     return {
         "queue": policy.queue,
+        "served": options.serves(policy.queue),
         "runs": "in the event loop" if target.is_async else "in threads",
-        "concurrency": slots if target.is_async else min(slots, policy.threads),
+        "concurrency": target.slots,
         "timeout": policy.timeout,
         "max_attempts": policy.retry.max_attempts,
     }
@@ -136,11 +135,13 @@ def _announce(worker: Worker, backend: str, form: logs.Format) -> None:
 
 
 def _row(name: str, policy: dict[str, object]) -> tuple[str, ...]:
-    limit = "no time limit" if policy["timeout"] is None else f"{policy['timeout']:g} s each"
     return (
-        name, f"queue {policy['queue']}", f"{policy['concurrency']} at once {policy['runs']}", limit,
-        f"{policy['max_attempts']} attempts",
-    )  # fmt: skip
+        name,
+        f"queue {policy['queue']}{'' if policy['served'] else ' (not served)'}",
+        f"{policy['concurrency']} at once {policy['runs']}",
+        "no time limit" if policy["timeout"] is None else f"at most {policy['timeout']:g} s",
+        "no retry" if policy["max_attempts"] == 1 else f"{policy['max_attempts']} attempts",
+    )
 
 
 def _ready(worker: Worker, backend: str, form: logs.Format, *, as_json: bool) -> None:

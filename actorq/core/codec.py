@@ -9,9 +9,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from actorq.core.wire import MAX_CONTAINERS, Undecodable, count_containers, pack, to_wire, unpack
+from actorq.core.values import to_wire
+from actorq.core.wire import MAX_CONTAINERS, Undecodable, pack, too_many, unpack
 from actorq.errors import PayloadTooLarge
 from actorq.model.envelope import VERSION, DeadLetter, Envelope, ErrorInfo, Record
 
@@ -29,12 +30,8 @@ __all__ = [
     "unpack",
 ]
 
-T = TypeVar("T")
 Check = Callable[[Any], Any]
 STATES = frozenset({"succeeded", "failed", "cancelled", "expired", "retrying", "replaced"})
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-_ADDRESS = re.compile(r"[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64})?\Z")
-_COUNT_LIMIT = 2**31
 
 
 # ---- envelope
@@ -44,14 +41,26 @@ def encode_envelope(envelope: Envelope) -> bytes:
     """The body of a task's message. Raises PayloadTooLarge if it holds more containers than a receiver decodes."""
     e = envelope
     wire: dict[str, Any] = {**e.extra, "v": VERSION, "id": e.id, "to": e.to}
-    if e.root and e.root != e.id:
-        wire["root"] = e.root
-    if e.parent:
-        wire["parent"] = e.parent
     if e.args:
         wire["a"] = list(e.args)
     if e.kwargs:
         wire["kw"] = dict(e.kwargs)
+    if e.frames:
+        wire["k"] = list(e.frames)
+    if e.trace is not None:
+        wire["tp"] = dict(e.trace)
+    if e.meta:
+        wire["m"] = dict(e.meta)
+    _add_history(e, wire)
+    _add_limits(e, wire)
+    return _seal(wire, "the message to", e.to)
+
+
+def _add_history(e: Envelope, wire: dict[str, Any]) -> None:
+    if e.root and e.root != e.id:
+        wire["root"] = e.root
+    if e.parent:
+        wire["parent"] = e.parent
     if e.attempt != 1:
         wire["n"] = e.attempt
     if e.generation:
@@ -60,6 +69,9 @@ def encode_envelope(envelope: Envelope) -> bytes:
         wire["re"] = True
     if e.leases_lost:
         wire["ll"] = e.leases_lost
+
+
+def _add_limits(e: Envelope, wire: dict[str, Any]) -> None:
     if e.expires is not None:
         wire["ex"] = e.expires
     if e.deadline is not None:
@@ -68,20 +80,6 @@ def encode_envelope(envelope: Envelope) -> bytes:
         wire["tl"] = e.time_limit
     if e.reply is not None:
         wire["rt"] = e.reply
-    if e.frames or e.trace is not None or e.meta:
-        wire |= _context(e)
-    return _seal(wire, "the message to", e.to)
-
-
-def _context(envelope: Envelope) -> dict[str, Any]:
-    wire: dict[str, Any] = {}
-    if envelope.frames:
-        wire["k"] = list(envelope.frames)
-    if envelope.trace is not None:
-        wire["tp"] = dict(envelope.trace)
-    if envelope.meta:
-        wire["m"] = dict(envelope.meta)
-    return wire
 
 
 def decode_envelope(body: bytes) -> Envelope:
@@ -155,13 +153,13 @@ def _sparse(value: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
     for name, default in defaults.items():
         given = getattr(value, name)
         if given != default:
-            wire[name] = list(cast(tuple[Any, ...], given)) if type(given) is tuple else given
+            wire[name] = list(given) if name == "args" else given
     return wire
 
 
 def _seal(wire: dict[str, Any], what: str, whose: str) -> bytes:
     body = pack(wire)
-    if len(body) > MAX_CONTAINERS and count_containers(body) > MAX_CONTAINERS:
+    if too_many(body):
         raise PayloadTooLarge(
             f"{what} {whose!r} holds more than {MAX_CONTAINERS:,} lists and maps:"
             " store the data elsewhere and send a reference to it",
@@ -174,7 +172,7 @@ def _seal(wire: dict[str, Any], what: str, whose: str) -> bytes:
 
 
 def _read(body: bytes, table: Mapping[str, tuple[str, Check]], required: tuple[str, ...], what: str) -> dict[str, Any]:
-    wire = unpack(body)
+    wire: dict[Any, Any] = unpack(body)
     if type(wire) is not dict:
         raise Undecodable(f"a {what} is a map, this is a {type(wire).__name__}")
     _check_version(wire.pop("v", None), what)
@@ -183,7 +181,7 @@ def _read(body: bytes, table: Mapping[str, tuple[str, Check]], required: tuple[s
             raise Undecodable(f"the {what} has no key {key!r}")
     found: dict[str, Any] = {}
     extra: dict[str, Any] | None = None
-    for key, value in cast(dict[Any, Any], wire).items():
+    for key, value in wire.items():
         known = table.get(key)
         if known is not None:
             name, check = known
@@ -209,45 +207,53 @@ def _check_version(version: Any, what: str) -> None:
     raise Undecodable(f"the {what} has no version that this program knows")
 
 
-def _fit(holds: Callable[[Any], bool], what: str) -> Check:
+def _of(kind: type, what: str, holds: Callable[[Any], object] = lambda _: True) -> Check:
     def check(value: Any) -> Any:
-        if holds(value):
+        if type(value) is kind and holds(value):
             return value
         raise ValueError(f"not {what}")
 
     return check
 
 
-def _is_number(value: Any) -> bool:
-    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**63)
+def _any(value: Any) -> Any:
+    return value
 
 
-def _is_text_map(value: Any) -> bool:
-    return type(value) is dict and all(type(key) is str for key in cast(dict[Any, Any], value))
+def _text(value: Any) -> Any:
+    if type(value) is str:
+        return value
+    raise ValueError("not text")
+
+
+def _number(value: Any) -> Any:
+    if (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**63):
+        return value
+    raise ValueError("not a number")
+
+
+def _reply(value: Any) -> Any:
+    return value if type(value) is str else _number(value)
 
 
 def _items(value: Any) -> tuple[Any, ...]:
-    if type(value) is list:
-        return tuple(cast(list[Any], value))
+    if value.__class__ is list:
+        return tuple(value)
     raise ValueError("not a list")
 
 
 def _error(value: Any) -> ErrorInfo:
-    if not _is_text_map(value) or "type_name" not in value or "message" not in value:
-        raise ValueError("not an error with type_name and message")
-    return ErrorInfo(**{name: _ERROR[name](given) for name, given in value.items() if name in _ERROR})
+    fields = {name: _ERROR[name](given) for name, given in _text_map(value).items() if name in _ERROR}
+    if "type_name" not in fields or "message" not in fields:
+        raise ValueError("an error without type_name and message")
+    return ErrorInfo(**fields)
 
 
-_any: Check = lambda value: value  # noqa: E731
-_text = _fit(lambda v: type(v) is str, "text")
-_bytes = _fit(lambda v: type(v) is bytes, "bytes")
-_flag = _fit(lambda v: type(v) is bool, "true or false")
-_count = _fit(lambda v: type(v) is int and 0 <= v < _COUNT_LIMIT, "a count")
-_ordinal = _fit(lambda v: type(v) is int and 1 <= v < _COUNT_LIMIT, "a number from 1")
-_number = _fit(_is_number, "a number")
-_token = _fit(lambda v: type(v) is str and _TOKEN.match(v) is not None, "a token")
-_address = _fit(lambda v: type(v) is str and _ADDRESS.match(v) is not None, "an actor or actor.method")
-_text_map = _fit(_is_text_map, "a map with text as keys")
+_flag = _of(bool, "true or false")
+_count = _of(int, "a count", lambda v: 0 <= v < 2**31)
+_token = _of(str, "a token", re.compile(r"[A-Za-z0-9_-]{1,64}\Z").match)
+_address = _of(str, "an actor or actor.method", re.compile(r"[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64})?\Z").match)
+_text_map = _of(dict, "a map with text as keys", lambda v: all(type(key) is str for key in v))
 
 _ENVELOPE: dict[str, tuple[str, Check]] = {
     "id": ("id", _token),
@@ -256,16 +262,16 @@ _ENVELOPE: dict[str, tuple[str, Check]] = {
     "parent": ("parent", _token),
     "a": ("args", _items),
     "kw": ("kwargs", _text_map),
-    "n": ("attempt", _ordinal),
+    "n": ("attempt", _of(int, "a number from 1", lambda v: 1 <= v < 2**31)),
     "g": ("generation", _count),
     "re": ("repeat", _flag),
     "ll": ("leases_lost", _count),
     "ex": ("expires", _number),
     "dl": ("deadline", _number),
     "tl": ("time_limit", _number),
-    "rt": ("reply", _fit(lambda v: type(v) is str or _is_number(v), "a number or a subject")),
+    "rt": ("reply", _reply),
     "k": ("frames", _items),
-    "tp": ("trace", _fit(lambda v: _is_text_map(v) and all(type(t) is str for t in v.values()), "a map of text")),
+    "tp": ("trace", _of(dict, "a map of text", lambda v: all(type(t) is str for pair in v.items() for t in pair))),
     "m": ("meta", _text_map),
 }
 _ERROR: dict[str, Check] = {
@@ -276,7 +282,7 @@ _ERROR: dict[str, Check] = {
 }
 _RECORD: dict[str, tuple[str, Check]] = {
     "id": ("id", _token),
-    "state": ("state", _fit(lambda v: type(v) is str and v in STATES, "a state")),
+    "state": ("state", _of(str, "a state", STATES.__contains__)),
     "g": ("generation", _count),
     "value": ("value", _any),
     "error": ("error", _error),
@@ -291,7 +297,7 @@ _DEAD: dict[str, tuple[str, Check]] = {
     **{name: (name, _count) for name in ("attempts", "deliveries")},
     **{name: (name, _number) for name in ("at", "first_at")},
     "actor": ("actor", _address),
-    "envelope": ("envelope", _bytes),
+    "envelope": ("envelope", _of(bytes, "bytes")),
 }
 _ABSENT: Any = object()
 

@@ -7,13 +7,13 @@ as their class.
 from __future__ import annotations
 
 import builtins
-import functools
 import traceback
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from actorq import errors
-from actorq.core.wire import pack, to_wire
+from actorq.core.values import to_wire
+from actorq.core.wire import pack
 from actorq.errors import (
     Cancelled,
     DeadLettered,
@@ -26,7 +26,7 @@ from actorq.errors import (
 )
 from actorq.model.envelope import ErrorInfo
 
-E = TypeVar("E", bound=type[Exception])
+E = TypeVar("E", bound=Exception)
 
 MAX_MESSAGE = 4 * 1024
 MAX_TRACEBACK = 16 * 1024
@@ -55,15 +55,15 @@ class ExceptionRegistry:
     def __init__(self) -> None:
         self._known: dict[str, type[Exception]] = {}
 
-    def register(self, kind: E) -> E:
+    def register(self, kind: type[E]) -> type[E]:
         """Make a class known (also as a decorator): it is then raised where its task is awaited.
 
         The instance there has the original's ``args`` and text; its ``__init__`` is not run again, so attributes that
         it sets are absent. Raises UsageError for what is not an Exception class or cannot be combined with RemoteError.
         """
-        if not isinstance(cast(object, kind), type) or not issubclass(kind, Exception) or issubclass(kind, _NEVER):
+        if not _may_be_raised(kind):
             raise UsageError(
-                f"{kind!r} cannot be registered: use a class derived from Exception (no group, no StopIteration)"
+                f"{kind!r} cannot be registered: use a class derived from Exception, no group or iteration"
             )
         try:
             _combined(kind)
@@ -123,9 +123,11 @@ def _own(trace: TracebackType | None) -> TracebackType | None:
 
 def _args(error: BaseException) -> tuple[Any, ...]:
     try:
-        args = cast(tuple[Any, ...], to_wire(error.args))
+        args: tuple[Any, ...] = to_wire(error.args)
     except TypeError:
         return ()
+    if isinstance(error, OSError) and isinstance(error.filename, str) and len(args) == 2:
+        args = (*args, error.filename)  # which OSError keeps apart
     return args if len(pack(args)) <= MAX_ARGS else ()
 
 
@@ -133,7 +135,7 @@ def _args(error: BaseException) -> tuple[Any, ...]:
 
 
 def rebuild(info: ErrorInfo, registry: ExceptionRegistry) -> TaskError:
-    """The exception to raise where the task is awaited. ``except`` finds it by the original's class where that is known."""
+    """The exception to raise where the task is awaited. ``except`` finds it by the original's class if it is known."""
     kind = _KINDS.get(info.kind)
     error = _remote(info, registry) if kind is None else kind(info.message)
     error.task_id, error.actor, error.path = info.task_id, info.actor, info.path
@@ -160,36 +162,41 @@ def _instance(original: type[Exception], info: ErrorInfo) -> RemoteError:
     maker: Any = kind
     while maker not in _TYPES:
         maker = maker.__base__
-    error = cast(RemoteError, maker.__new__(kind))
+    error: RemoteError = maker.__new__(kind)
     try:
         maker.__init__(error, *info.args)  # fills what OSError, UnicodeError and the like keep apart from args
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         error.args = info.args
     vars(error)["_text"] = info.message
     return error
 
 
-@functools.cache
 def _combined(original: type[Exception]) -> type[RemoteError]:
+    found = _COMBINED.get(original)
+    if found is not None:
+        return found
     body = {
         "__module__": RemoteError.__module__,
         "__str__": _stored_text,
         "__doc__": f"Raised by a worker: {original!r}.",
     }
     bases = (original,) if issubclass(original, RemoteError) else (RemoteError, original)
-    return cast(type[RemoteError], type(f"RemoteError[{original.__qualname__}]", bases, body))
+    kind: Any = type(f"RemoteError[{original.__qualname__}]", bases, body)
+    return _COMBINED.setdefault(original, kind)
 
 
 def _stored_text(error: RemoteError) -> str:
     return str(vars(error).get("_text", ""))
 
 
+def _may_be_raised(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, _NEVER)
+
+
+_COMBINED: dict[type[Exception], type[RemoteError]] = {}
 _TYPES = frozenset(kind for kind in vars(builtins).values() if isinstance(kind, type))
 _BUILT_IN: dict[str, type[Exception]] = {
     type_name(kind): kind
     for kind in (*vars(builtins).values(), *vars(errors).values())
-    if isinstance(kind, type)
-    and issubclass(kind, Exception)
-    and not issubclass(kind, _NEVER)
-    and kind not in (RemoteError, TaskError)
+    if _may_be_raised(kind) and kind not in (RemoteError, TaskError)
 }

@@ -49,9 +49,10 @@ def _seconds(value: object) -> float | None:
         text = value.strip()
         if _PLAIN.fullmatch(text):
             return float(text)
-        found = _DURATION.fullmatch(text) if text else None
-        parts = found.groups() if found else None
-        return parts and sum(float(part) * unit for part, unit in zip(parts, _SECONDS, strict=True) if part)
+        found = _DURATION.fullmatch(text)
+        if found is None or not text:
+            return None
+        return sum(float(part) * unit for part, unit in zip(found.groups(), _SECONDS, strict=True) if part)
     return _number(value)
 
 

@@ -76,7 +76,7 @@ class Attendant:
 
     async def _reply(self, message: Message) -> None:
         # A reply may only go to an origin of this namespace: anything else is not a question of ours.
-        if not message.reply.startswith(self._namespace.wake("")[:-1]):
+        if not message.reply.startswith(f"{self._namespace.prefix}.n."):
             return
         try:
             question = unpack(message.body)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
-import anyio.from_thread
 
 from actorq.client import RUNNING
 from actorq.core.ids import derive_id, origin_of
@@ -21,18 +22,33 @@ Send = Callable[..., Awaitable[Any]]
 
 
 class Run:
-    """One attempt that is executing: the account for what it sends (C-2) and awaits (E-8)."""
+    """One attempt that is executing: the account for what it sends (C-2) and awaits (E-8).
 
-    __slots__ = ("_calls", "_slots", "envelope", "lent", "repeated", "scope", "worker")
+    ``ends_at``: when its time limit is over, on time.monotonic().
+    """
+
+    __slots__ = ("_calls", "_slots", "_stopped", "ends_at", "envelope", "lent", "repeated", "scope", "worker")
 
     def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str) -> None:
         self.envelope = envelope
         self.repeated = repeated
         self.worker = worker
         self.scope = anyio.CancelScope()
+        self.ends_at = math.inf
+        self._stopped = False
         self.lent = 0
         self._slots = slots
         self._calls: Counter[str] = Counter()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is to stop. Callable from any thread, which asking the scope is not."""
+        return self._stopped or time.monotonic() >= self.ends_at
+
+    def stop(self) -> None:
+        """End the run early."""
+        self._stopped = True
+        self.scope.cancel()
 
     def child_id(self, actor: str, body: bytes) -> str:
         """The id of a task sent from this run: the same whenever the run is repeated (C-2)."""
@@ -120,7 +136,7 @@ class Context:
     @property
     def cancelled(self) -> bool:
         """True once this run is to stop: its time limit, a shutdown or a lost lease. Threads may poll it."""
-        return self._run.scope.cancel_called
+        return self._run.cancelled
 
     async def send(self, to: str, *args: Any, **kwargs: Any) -> Any:
         """Send a task by name; gives its Handle. Repeating this run sends the same task, not another one."""
@@ -133,11 +149,15 @@ def current_run() -> Run | None:
     return running if isinstance(running, Run) else None
 
 
-def check_cancelled() -> None:
-    """In a sync handler: raise the cancellation if this run is to stop (time limit, shutdown, lost lease).
+class RunCancelled(BaseException):
+    """Raised in a sync handler whose run is to stop. No Exception, so that handlers do not swallow it by chance."""
 
-    Call it at intervals in long loops; outside a worker thread it does nothing.
+
+def check_cancelled() -> None:
+    """In a sync handler: raise RunCancelled if this run is to stop (time limit, shutdown, lost lease).
+
+    Call it at intervals in long loops; outside a handler it does nothing.
     """
     run = current_run()
-    if run is not None and run.scope.cancel_called:
-        anyio.from_thread.check_cancelled()
+    if run is not None and run.cancelled:
+        raise RunCancelled(f"the run of task {run.envelope.id} is to stop")

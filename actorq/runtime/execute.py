@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -52,12 +52,12 @@ class Engine:
     default_ttl: float = 3600.0
     state: Any = None
     middleware: tuple[Middleware, ...] = ()
-    held: dict[str, Job] = field(default_factory=dict)
+    held: dict[str, Job] = field(default_factory=dict[str, "Job"])
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One delivery on its way through the pipe. ``ends_at``: on time.monotonic(), when its lease is given up at last."""
+    """One delivery on its way through the pipe. ``ends_at``: when its lease is given up (on time.monotonic())."""
 
     engine: Engine
     target: Target
@@ -67,7 +67,7 @@ class Job:
     delivery: Delivery
     envelope: Envelope = _NOT_YET
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     run: Run | None = None
     limit: float = math.inf
     limited_by_deadline: bool = False
@@ -90,14 +90,16 @@ class Job:
         self.stopping = True
         self.waiting.cancel()
         if self.run is not None:
-            self.run.scope.cancel()
+            self.run.stop()
 
     def lose(self) -> None:
         """The lease ran out: end the run early and leave the message to its next holder."""
         self.lost = True
-        for scope in (self.waiting, self.run and self.run.scope, self.settling):
-            if scope is not None:
-                scope.cancel()
+        self.waiting.cancel()
+        if self.run is not None:
+            self.run.stop()
+        if self.settling is not None:
+            self.settling.cancel()
 
     def withdrawn(self) -> Outcome:
         """What becomes of a message that this worker may no longer start."""
@@ -113,7 +115,8 @@ def decode(job: Job) -> Outcome | None:
         if actor != name:
             raise Undecodable(f"it is addressed to {job.envelope.to!r} but lies in the mailbox of {name!r}")
     except (Undecodable, InvalidName) as error:
-        job.envelope = Envelope(id=message.subject.rsplit(".", 1)[1], to=name)
+        # Somebody may wait for it: the record is written, whatever the message said of it.
+        job.envelope = Envelope(id=message.subject.rsplit(".", 1)[1], to=name, reply=job.engine.default_ttl)
         return _dead(job, "undecodable", f"the message cannot be decoded: {error}")
     job.engine.held[job.envelope.id] = job
     if method is not None:
@@ -167,9 +170,9 @@ async def invoke(job: Job) -> Outcome:
     run = job.run = Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
     job.limit, job.limited_by_deadline = time_limit(job)
     run.scope.deadline = anyio.current_time() + job.limit
-    kept = job.limit + job.engine.stop_timeout
-    job.ends_at = time.monotonic() + kept
-    job.delivery.keep(kept, job.lose)
+    run.ends_at = time.monotonic() + job.limit
+    job.ends_at = run.ends_at + job.engine.stop_timeout
+    job.delivery.keep(job.limit + job.engine.stop_timeout, job.lose)
     call, thread = _call(job, run)
     token = RUNNING.set(run)
     result: Any = None
@@ -240,7 +243,8 @@ def _late(job: Job, kind: str, text: str, state: str = "expired") -> Outcome:
 
 
 def _dead(job: Job, reason: str, text: str) -> Outcome:
-    return Failed(_info(job, "dead", "DeadLettered", f"task {job.envelope.id}: {text}"), reason)
+    info = _info(job, "dead", "DeadLettered", f"task {job.envelope.id} of {job.envelope.to}: {text}")
+    return Failed(replace(info, reason=reason), reason)
 
 
 def _info(job: Job, kind: str, name: str, text: str, *, abandoned: bool = False) -> ErrorInfo:

@@ -52,7 +52,8 @@ class Settler:
 
     async def settle(self, job: Job, outcome: Outcome) -> None:
         """Make ``outcome`` durable and acknowledge, or leave the message to its lease, with a line in the log."""
-        # Shielded: an outcome must not be lost to a cancellation (tests/spec/test_shutdown.py::test_a_stop_while_settling).
+        # Shielded: an outcome that exists must not be lost to a cancellation:
+        # tests/spec/test_shutdown.py::test_a_stop_while_settling.
         scope = anyio.CancelScope(shield=True, deadline=self._deadline)
         self._scopes.add(scope)
         job.settling = scope
@@ -66,7 +67,9 @@ class Settler:
             self._scopes.discard(scope)
         if scope.cancelled_caught:
             job.delivery.release()
-            log.warning("task %s of %s: its outcome was not stored in time; its lease decides", job.envelope.id, job.envelope.to)
+            log.warning(
+                "task %s of %s: its outcome was not stored in time; its lease decides", job.envelope.id, job.envelope.to
+            )
 
 
 async def _settle(job: Job, outcome: Outcome) -> None:
@@ -193,9 +196,8 @@ def _reissued(job: Job, plan: Reissue) -> Publication:
     if plan.at is not None:
         schedule, subject = Schedule(subject, at=plan.at), namespace.schedule(job.mailbox, key)
     expect = Expect(plan.expected, namespace.copies(job.envelope.actor, key))
-    return Publication(
-        subject, encode_envelope(plan.envelope), headers_of(plan.envelope), msg_id=plan.msg_id, expect=expect, schedule=schedule
-    )  # fmt: skip
+    body, headers = encode_envelope(plan.envelope), headers_of(plan.envelope)
+    return Publication(subject, body, headers, msg_id=plan.msg_id, expect=expect, schedule=schedule)
 
 
 async def _store(job: Job, publication: Publication) -> Stored | Refused:

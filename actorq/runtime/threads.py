@@ -82,7 +82,7 @@ class ThreadCall:
             self._running = True
         try:
             return self._function()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  the boundary around user code, on its thread
             return Raised(error)
         finally:
             with self._lock:

@@ -43,7 +43,9 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stopped.set()
         self._thread.join()
 
@@ -68,11 +70,11 @@ class Watchdog:
                 self._end()
 
     def _report(self, silent: float) -> None:
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if frame is None:
             return
         log.warning(
-            "the event loop has been blocked for %.1f s in %s; declare the actor as a plain `def`, or await instead.\n%s",
+            "the event loop has been blocked for %.1f s in %s: declare the actor as a plain `def`, or await there\n%s",
             silent, _name(frame), "".join(traceback.format_stack(frame, limit=8)),
         )  # fmt: skip
 

@@ -70,9 +70,7 @@ async def test_workers_killed_with_work_in_flight(lab: Lab, system: ActorSystem,
         print(f"{count} tasks, {kills} kills, {hit} in flight, {starts.total() - len(starts)} run again, 0 lost")
 
 
-@pytest.mark.parametrize(
-    "count", [600, pytest.param(2_000, marks=pytest.mark.slow)], ids=["mini", "full"]
-)
+@pytest.mark.parametrize("count", [600, pytest.param(2_000, marks=pytest.mark.slow)], ids=["mini", "full"])
 async def test_the_broker_is_killed_and_comes_back(
     lab: Lab, system: ActorSystem, broker: EmbeddedBroker, count: int
 ) -> None:

@@ -54,10 +54,11 @@ def declare(system: ActorSystem) -> list[tuple[int, int]]:
         (msgpack.packb({"v": 99, "id": "x", "to": "add"}), "undecodable"),
         (msgpack.packb([1, 2, 3]), "undecodable"),
         (encode_envelope(Envelope(id="x", to="other")), "undecodable"),
-        (encode_envelope(Envelope(id="x", to="add.method")), "unknown_method"),
-        (encode_envelope(Envelope(id="x", to="add", args=("a", "b"))), "bad_arguments"),
-        (encode_envelope(Envelope(id="x", to="add", args=(1,), kwargs={"c": 1})), "bad_arguments"),
+        (encode_envelope(Envelope(id="x", to="add.method", reply=60.0)), "unknown_method"),
+        (encode_envelope(Envelope(id="x", to="add", args=("a", "b"), reply=60.0)), "bad_arguments"),
+        (encode_envelope(Envelope(id="x", to="add", args=(1,), kwargs={"c": 1}, reply=60.0)), "bad_arguments"),
     ],
+    ids=["empty", "garbage", "zeros", "newer", "no_map", "other_actor", "method", "wrong_type", "unknown_keyword"],
 )
 async def test_bad_messages_become_dead_letters(system: ActorSystem, body: bytes, reason: str) -> None:
     """F-3: what cannot be run is a dead letter with the original bytes, at once; the worker lives on."""

@@ -29,6 +29,17 @@ from tests.spec.conftest import MakeSystem
 pytestmark = pytest.mark.anyio
 
 
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Order:
+    id: UUID
+    price: Decimal
+    colour: Colour
+
+
 def adder(system: ActorSystem) -> Any:
     @system.actor
     async def add(a: int, b: float = 1) -> float:
@@ -121,15 +132,6 @@ async def test_wrong_arguments_are_refused_at_the_sender(
 
 async def test_arguments_keep_their_types(system: ActorSystem) -> None:
     """C-1: values travel as what they are, and are rebuilt from the handler's annotations."""
-
-    class Colour(Enum):
-        RED = "red"
-
-    @dataclass
-    class Order:
-        id: UUID
-        price: Decimal
-        colour: Colour
 
     seen: list[Any] = []
 

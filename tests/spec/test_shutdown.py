@@ -64,15 +64,17 @@ async def test_what_has_not_started_is_handed_back_at_once(system: ActorSystem) 
     @system.actor(concurrency=1)
     async def work(n: int) -> int:
         started.append(n)
-        running.set()
-        await go.wait()
+        if n >= 0:
+            running.set()
+            await go.wait()
         return n
 
     async with system:
         async with Worker(system) as worker:
+            # Once both mailboxes are bound, each has credit for the one slot.
+            assert await work.options(queue="other").ask(-1) == -1
             first = await work.send(0)
             await running.wait()
-            # A second mailbox may hold as many again: those are leased here and wait for the slot.
             waiting = await work.options(queue="other").send(1)
             await wait_until(lambda: len(worker.runners["work"].jobs) == 2, description="the second is held")
             async with anyio.create_task_group() as tasks:
@@ -80,7 +82,7 @@ async def test_what_has_not_started_is_handed_back_at_once(system: ActorSystem) 
                 await wait_until(lambda: len(worker.runners["work"].jobs) == 1, description="it is handed back")
                 go.set()
         assert await first == 0
-        assert started == [0]
+        assert started == [-1, 0]
         assert await waiting.status() == "queued"
         async with Worker(system):
             assert await waiting == 1

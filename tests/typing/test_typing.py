@@ -17,7 +17,8 @@ NEGATIVE = sorted((Path(__file__).parent / "negative").glob("*.py"))
 def expected(file: Path, checker: str) -> dict[int, str]:
     """Line number -> code, from the comments."""
     found = (
-        (number, re.search(rf"# .*?{checker}: ([\w-]+)", line)) for number, line in enumerate(file.read_text().splitlines(), 1)
+        (number, re.search(rf"# .*?{checker}: ([\w-]+)", line))
+        for number, line in enumerate(file.read_text().splitlines(), 1)
     )
     return {number: match[1] for number, match in found if match}
 
@@ -33,7 +34,12 @@ def test_mypy(file: Path) -> None:
 @pytest.mark.parametrize("file", NEGATIVE, ids=lambda file: file.stem)
 def test_pyright(file: Path, tmp_path: Path) -> None:
     # The project's own settings leave this folder out: checked by them, its errors would fail the tree.
-    settings = {"typeCheckingMode": "strict", "include": [str(file)], "extraPaths": [str(ROOT)], "pythonVersion": "3.11"}
+    settings = {
+        "typeCheckingMode": "strict",
+        "include": [str(file)],
+        "extraPaths": [str(ROOT)],
+        "pythonVersion": "3.11",
+    }
     project = tmp_path / "pyrightconfig.json"
     project.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "pyright", "--outputjson", "-p", str(project), "--pythonpath", sys.executable]

@@ -6,15 +6,20 @@ fixture ``harness``. Every test runs on asyncio and on trio, through the fixture
 
 from __future__ import annotations
 
+from actorq.testing.suite.credit import CreditTests
 from actorq.testing.suite.harness import Harness, RestartHarness
+from actorq.testing.suite.leases import LeaseTests
+from actorq.testing.suite.passing import PassingTests
+from actorq.testing.suite.restarts import RestartTests
+from actorq.testing.suite.schedules import ScheduleTests
 from actorq.testing.suite.storing import StoringTests
 
 __all__ = ["Harness", "RestartHarness", "RestartSuite", "TransportSuite"]
 
 
-class TransportSuite(StoringTests):
+class TransportSuite(StoringTests, PassingTests, ScheduleTests, CreditTests, LeaseTests):
     """What holds for every driver. Needs a fixture ``harness`` (see Harness)."""
 
 
-class RestartSuite:
+class RestartSuite(RestartTests):
     """What holds where the broker dies and comes back. Needs a fixture ``harness`` (see RestartHarness)."""

@@ -11,14 +11,18 @@ import anyio
 import pytest
 
 from actorq.model.address import Mailbox, Namespace
-from actorq.model.message import ConnectionSettings, ConsumerSpec, Publication, Stored
+from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec, Publication, Stored
 from actorq.ports.transport import Consumer, Delivery, Transport
+from actorq.testing.waiting import wait_until
 
 PATIENCE = 15.0
 """Seconds in which whatever has to happen happens, unless a test says otherwise."""
+LONG = 60.0
+"""Seconds: a lease that does not run out within a test."""
 
 BOX = Mailbox("default", 0, "actor")
 ELSEWHERE = Mailbox("default", 0, "other")
+CLOCK = Mailbox("default", 0, "clock")
 
 
 class Harness(Protocol):
@@ -64,6 +68,12 @@ class Place:
     settings: ConnectionSettings
     names: Namespace
 
+    @classmethod
+    def at(cls, harness: Harness) -> Place:
+        """A new one."""
+        settings = harness.settings()
+        return cls(harness, settings, Namespace(settings.prefix))
+
     @property
     def lease(self) -> float:
         return self.harness.lease
@@ -86,8 +96,7 @@ class SuiteFixtures:
 
     @pytest.fixture
     def place(self, harness: Harness) -> Place:
-        settings = harness.settings()
-        return Place(harness, settings, Namespace(settings.prefix))
+        return Place.at(harness)
 
     @pytest.fixture
     async def transport(self, place: Place) -> AsyncIterator[Transport]:
@@ -105,6 +114,29 @@ async def store(transport: Transport, *publications: Publication) -> list[int]:
     answers = await transport.publish(publications, timeout=PATIENCE)
     assert all(isinstance(answer, Stored) for answer in answers), answers
     return [answer.sequence for answer in answers if isinstance(answer, Stored)]
+
+
+async def publish(transport: Transport, publication: Publication) -> Confirmation:
+    """The confirmation of one message."""
+    (answer,) = await transport.publish([publication], timeout=PATIENCE)
+    return answer
+
+
+async def lacks(transport: Transport, subject: str) -> bool:
+    """Whether nothing is stored there."""
+    return await transport.get(subject) is None
+
+
+async def gone(transport: Transport, subject: str) -> None:
+    """Wait until nothing is stored there."""
+    await wait_until(lambda: lacks(transport, subject), description=f"nothing is stored on {subject}")
+
+
+async def rival(transport: Transport, place: Place, credit: int = 1) -> Consumer:
+    """Another worker's consumer of BOX, waiting."""
+    consumer = await transport.consume(place.spec())
+    consumer.grant(credit)
+    return consumer
 
 
 async def take(consumer: Consumer, count: int, *, timeout: float = PATIENCE) -> list[Delivery]:

@@ -1,0 +1,1 @@
+"""``actorq bench``: what actorq costs beside the raw client, measured in one run."""

@@ -1,0 +1,147 @@
+"""Any value that may travel to the wire value that does (semantics C-1).
+
+A wire value is made of None, bool, int, float, str, bytes, list, dict, tuple, set, frozenset, aware datetime, date,
+time, timedelta, Decimal and UUID. Enums travel as their values; dataclasses, msgspec Structs and pydantic models as
+maps, rebuilt from the receiver's annotations (``actorq.core.annotations``). How wire values become bytes is the
+business of ``actorq.core.wire``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+
+MAX_DEPTH = 64
+"""How deep the containers of one value may nest."""
+
+PLAIN = frozenset({type(None), bool, int, float, str, bytes, date, timedelta, Decimal, UUID})
+"""Types whose every instance is a wire value."""
+CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+
+
+def to_wire(value: Any) -> Any:
+    """The wire value for ``value``; containers are copied, subclasses of plain types become those.
+
+    Raises TypeError naming what cannot travel, and where in ``value`` it is.
+    """
+    if type(value) in PLAIN:
+        return value
+    try:
+        return _to_wire(value, MAX_DEPTH)
+    except TypeError as error:
+        path = _locate(value, MAX_DEPTH)
+        raise TypeError(f"{path}: {error}" if path else str(error)) from None
+
+
+def _to_wire(value: Any, depth: int) -> Any:
+    kind = cast("Any", type(value))
+    if kind in PLAIN:
+        return value
+    if not depth:
+        raise TypeError(f"values may nest at most {MAX_DEPTH} levels deep and must not contain themselves")
+    below = depth - 1
+    if kind is dict:
+        return {
+            k if type(k) in PLAIN else _to_wire(k, below): v if type(v) in PLAIN else _to_wire(v, below)
+            for k, v in value.items()
+        }
+    if kind in CONTAINERS:
+        return kind([v if type(v) in PLAIN else _to_wire(v, below) for v in value])
+    return _other(value, depth)
+
+
+def _other(value: Any, depth: int) -> Any:
+    if isinstance(value, Enum):
+        return _to_wire(value.value, depth - 1)
+    for base, plain in _SUBCLASSES:
+        if isinstance(value, base):
+            return plain(value)
+    for container in CONTAINERS:
+        if issubclass(type(value), container):
+            return _to_wire(container(value), depth)
+    fields = _fields(value)
+    if fields is None:
+        raise TypeError(
+            f"{type(value).__qualname__} cannot travel: send plain values, a dataclass, or a reference to the object"
+        )
+    return _to_wire(fields, depth)
+
+
+def _datetime(value: datetime) -> datetime:
+    if value.utcoffset() is None:
+        raise TypeError(f"the datetime {value.isoformat()} has no time zone: write datetime.now(UTC), for example")
+    return datetime.fromisoformat(value.isoformat())
+
+
+def _time(value: time) -> time:
+    if value.tzinfo is not None and value.utcoffset() is None:
+        raise TypeError(f"the time {value.isoformat()} is in a zone without a fixed offset: send a datetime instead")
+    return time.fromisoformat(value.isoformat())
+
+
+# Not by calling the class: a subclass may have its own idea of what that gives.
+_SUBCLASSES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (datetime, _datetime),
+    (time, _time),
+    (int, int.__int__),
+    (float, float.__float__),
+    (str, str.__str__),
+    (bytes, bytes.__bytes__),
+    (bytearray, bytes),
+    (memoryview, bytes),
+    (date, lambda v: date(v.year, v.month, v.day)),
+    (timedelta, lambda v: timedelta(v.days, v.seconds, v.microseconds)),
+    (Decimal, Decimal),
+    (UUID, lambda v: UUID(int=v.int)),
+)
+
+
+def _fields(value: Any) -> dict[Any, Any] | None:
+    """The map for a dataclass, Struct or pydantic model, None for anything else."""
+    if isinstance(value, type):
+        return None
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, msgspec.Struct):
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        fields: dict[Any, Any] = {wire: getattr(value, name) for wire, name in names}
+        tag = value.__struct_config__
+        return fields if tag.tag_field is None else {tag.tag_field: tag.tag, **fields}
+    if is_model(type(value)):
+        model: dict[Any, Any] = value.model_dump(mode="python", by_alias=True)
+        return model
+    return None
+
+
+def is_model(kind: Any) -> bool:
+    """Whether ``kind`` is a pydantic model. Never imports pydantic: without it in the process there is no model."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
+
+
+def _locate(value: Any, depth: int) -> str:
+    """Where in ``value`` the part lies that cannot travel, such as ``[2].name``."""
+    if not depth:
+        return ""
+    for step, part in _parts(value):
+        try:
+            _to_wire(part, depth - 1)
+        except TypeError:
+            return step + _locate(part, depth - 1)
+    return ""
+
+
+def _parts(value: Any) -> Iterable[tuple[str, Any]]:
+    if issubclass(type(value), dict):
+        return ((f"[{k!r}]", v) for k, v in value.items())
+    if issubclass(type(value), list | tuple | set | frozenset):
+        return ((f"[{i}]", v) for i, v in enumerate(value))
+    return ((f".{k}", v) for k, v in (_fields(value) or {}).items())

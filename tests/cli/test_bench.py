@@ -1,0 +1,35 @@
+"""The bench: the figures are there, on both sides, for real workers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from actorq.cli.bench.workloads import WORKLOADS
+from actorq.cli.main import main
+
+
+def test_an_unknown_workload_is_named_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "drain,fly"]) == 2
+    assert f"--only: unknown fly; known are {', '.join(WORKLOADS)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--tasks", "--processes"])
+def test_none_at_all_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", flag, "0"]) == 2
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_each_figure_has_the_raw_clients_beside_it(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--tasks", "200", "--only", "enqueue,drain,latency", "--json", "--backend", backend]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["broker"] == "embedded, sync_interval 2m"
+    names = [figure["name"] for figure in document["figures"]]
+    assert names == [
+        "enqueue one by one, tasks/s", "enqueue pipelined, tasks/s", "drain, results stored, tasks/s",
+        "drain, no results, tasks/s", "submit and await one, p50, ms", "submit and await one, p95, ms",
+        "submit and await one, p99, ms",
+    ]  # fmt: skip
+    assert all(figure["actorq"] > 0 and figure["raw"] > 0 for figure in document["figures"])

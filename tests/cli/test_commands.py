@@ -1,0 +1,301 @@
+"""The commands as a shell sees them: output, talk, exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actorq.cli.main import app, main
+from actorq.embedded import EmbeddedBroker
+
+SHOP = """
+import logging
+from actorq import ActorSystem, Context, Retry
+
+system = ActorSystem("shop")
+
+@system.actor
+async def add(a: int, b: int) -> int:
+    logging.getLogger("shop").warning("adding")
+    return a + b
+
+@system.actor(retry=Retry(max_attempts=1))
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+@system.actor(queue="media")
+def thumbnail(path: str, size: int = 128) -> str:
+    return f"{path} at {size}"
+"""
+
+
+class Shell:
+    """Runs actorq in a folder with a module ``shop``; ends what it started."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS_", "ACTORQ_"))}
+        self.environment = kept | {"NATS_URL": url}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "actorq", *arguments], capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, env=self.environment | environment,
+        )  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "actorq", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=self.folder, env=self.environment,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.communicate()
+
+
+def shell_in(folder: Path, url: str) -> Shell:
+    (folder / "shop.py").write_text(SHOP)
+    return Shell(folder, url)
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Shell:
+    return shell_in(tmp_path, "memory:")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    with EmbeddedBroker() as broker:
+        shell = shell_in(tmp_path_factory.mktemp("shop"), broker.url)
+        worker = shell.start("worker", "shop:system", "--json", "--log-format", "json")
+        try:
+            assert worker.stdout is not None
+            assert json.loads(worker.stdout.readline())["system"] == "shop"
+            yield shell
+            worker.send_signal(signal.SIGTERM)
+            _, talk = worker.communicate(timeout=30)
+            assert worker.returncode == 0
+            entries = [json.loads(line) for line in talk.splitlines()]
+            assert {"starting", "ready", "adding"} <= {entry["message"] for entry in entries}
+            assert next(entry for entry in entries if entry["message"] == "adding")["actor"] == "add"
+        finally:
+            shell.close()
+
+
+def one_line(finished: subprocess.CompletedProcess[str], code: int) -> str:
+    assert finished.returncode == code, finished.stderr
+    assert finished.stdout == ""
+    assert finished.stderr.count("\n") == 1, finished.stderr
+    return finished.stderr
+
+
+# ---- without a broker
+
+
+def test_help_names_every_command_and_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [name for name in app if not name.startswith("-")]
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in names)
+    for name in names:
+        assert main([name, "--help"]) == 0
+    assert "Usage: actorq bench" in capsys.readouterr().out
+
+
+def test_the_package_does_not_import_the_command_line() -> None:
+    code = "import actorq, sys; sys.exit(any(name.split('.')[0] in ('cyclopts', 'rich') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out[0].isdigit()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["wrker"], ["send"], ["worker"], ["worker", "shop"], ["worker", "a:b", "-c", "many"], ["result", "not/an/id"],
+        ["send", "add", "--kw", "novalue"], ["send", "add", "1"], ["send", "no spaces", "--namespace", "shop"],
+        ["worker", "a:b", "--no-such-flag"], ["worker", "a:b", "--ack-wait", "soon"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_exit_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACTORQ_APP", raising=False)
+    monkeypatch.delenv("ACTORQ_NAMESPACE", raising=False)
+    assert main(arguments) == 2
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert seen.err.startswith("actorq: ")
+    assert seen.err.count("\n") == 1
+
+
+def test_a_worker_says_what_it_runs_and_then_ready(memory: Shell) -> None:
+    finished = memory.run("worker", "shop:system", "--burst", "-c", "3", "-Q", "default", "-n", "w1")
+    assert finished.returncode == 0
+    assert finished.stdout == ""
+    lines = [" ".join(line.split()) for line in finished.stderr.splitlines()]
+    assert lines[0].startswith("actorq ")
+    assert lines[0].endswith(" worker w1")
+    assert {"system shop", "transport memory:", "backend asyncio", "queues default", "ready"} <= set(lines)
+    assert "actor add queue default 3 at once in the event loop at most 600 s 4 attempts" in lines
+    assert "actor fail queue default 3 at once in threads at most 600 s no retry" in lines
+    assert any(line.startswith("actor thumbnail queue media (not served)") for line in lines)
+
+
+def test_the_target_may_come_from_the_environment_and_logs_may_be_json(memory: Shell) -> None:
+    finished = memory.run(
+        "worker", "--burst", "--json", "--log-format", "json", "--backend", "trio", ACTORQ_APP="shop:system"
+    )
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)["backend"] == "trio"
+    messages = [json.loads(line)["message"] for line in finished.stderr.splitlines()]
+    assert messages[:2] == ["starting", "ready"]
+
+
+def test_an_import_error_is_one_line_with_the_users_line(memory: Shell) -> None:
+    (memory.folder / "broken.py").write_text("import shop\nimport nothing_like_it\n")
+    line = one_line(memory.run("worker", "broken:system"), 78)
+    assert "No module named 'nothing_like_it'" in line
+    assert "broken.py:2)" in line
+
+
+def test_embedded_is_for_loopback_only(memory: Shell) -> None:
+    line = one_line(memory.run("worker", "shop:system", "--embedded", "-s", "nats://me:hush@example.org:4222"), 2)
+    assert "loopback" in line
+    assert "hush" not in line
+
+
+# ---- with one
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_prints_its_url_and_leaves_nothing(memory: Shell, end: signal.Signals) -> None:
+    server = memory.start("server", "--port", "0", "--json")
+    assert server.stdout is not None
+    known = json.loads(server.stdout.readline())
+    assert known["url"].startswith("nats://127.0.0.1:")
+    server.send_signal(end)
+    server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert not Path(known["store"]).exists()
+    assert not Path(f"/proc/{known['pid']}").exists()
+
+
+@pytest.mark.broker
+def test_a_server_on_a_taken_port_is_one_line(memory: Shell) -> None:
+    with EmbeddedBroker() as broker:
+        assert "address already in use" in one_line(memory.run("server", "--port", str(broker.port)), 69)
+
+
+@pytest.mark.broker
+def test_send_and_result(shop: Shell) -> None:
+    sent = shop.run("send", "add", "2", "3", "--namespace", "shop")
+    assert sent.returncode == 0, sent.stderr
+    task_id = sent.stdout.strip()
+    assert shop.run("result", task_id, "--namespace", "shop", "--timeout", "20s").stdout == "5\n"
+    shown = shop.run("task", "show", task_id, "--json", ACTORQ_NAMESPACE="shop")
+    document = json.loads(shown.stdout)
+    assert (document["id"], document["state"], document["value"], document["attempts"]) == (task_id, "succeeded", 5, 1)
+    assert "succeeded" in shop.run("task", "show", task_id, "-A", "shop:system").stdout
+
+
+@pytest.mark.broker
+def test_send_and_wait_with_keywords_and_text(shop: Shell) -> None:
+    finished = shop.run("send", "thumbnail", "a.png", "--kw", "size=64", "--timeout", "20", "-A", "shop:system")
+    assert (finished.returncode, finished.stdout) == (0, "a.png at 64\n")
+    finished = shop.run("send", "add", "--kw", "a=1", "--kw", "b=1", "--wait", "--json", "--namespace", "shop")
+    assert json.loads(finished.stdout)["value"] == 2
+
+
+@pytest.mark.broker
+def test_a_failed_task_is_exit_1_with_the_handlers_own_error(shop: Shell) -> None:
+    line = one_line(shop.run("send", "fail", "no route", "--wait", "--namespace", "shop"), 1)
+    assert "of fail failed: ValueError: no route" in line
+    finished = shop.run("send", "fail", "no route", "--wait", "--json", "--namespace", "shop")
+    document: dict[str, Any] = json.loads(finished.stdout)
+    assert finished.returncode == 1
+    assert (document["state"], document["error"]["type"]) == ("failed", "ValueError")
+    shown = shop.run("task", "show", document["id"], "--namespace", "shop").stdout
+    assert "retries_exhausted" in shown
+    assert "Traceback" in shown
+
+
+@pytest.mark.broker
+def test_wrong_arguments_are_told_before_anything_is_sent(shop: Shell) -> None:
+    assert "add" in one_line(shop.run("send", "add", "1", "-A", "shop:system"), 2)
+
+
+@pytest.mark.broker
+def test_a_time_out_is_75_and_an_unknown_task_1(shop: Shell) -> None:
+    nobody = shop.run("send", "nobody", "--namespace", "shop").stdout.strip()
+    assert nobody in one_line(shop.run("result", nobody, "--timeout", "200ms", "--namespace", "shop"), 75)
+    shown = json.loads(shop.run("task", "show", nobody, "--json", "--namespace", "shop").stdout)
+    assert (shown["state"], shown["actor"]) == ("queued", "nobody")
+    assert "no-such-task" in one_line(shop.run("result", "no-such-task", "--namespace", "shop"), 1)
+
+
+@pytest.mark.broker
+def test_waiting_ends_quietly_at_ctrl_c(shop: Shell) -> None:
+    task_id = shop.run("send", "nobody", "--namespace", "shop").stdout.strip()
+    waiting = shop.start("result", task_id, "--namespace", "shop")
+    wait_until(lambda: sockets(waiting.pid) >= 3, "its event loop and its connection are there")
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=20)
+    assert (waiting.returncode, out, err) == (130, "", "")
+
+
+@pytest.mark.broker
+def test_no_broker_is_69_and_a_refused_user_77(shop: Shell) -> None:
+    assert "nats://127.0.0.1:1" in one_line(
+        shop.run("send", "add", "--namespace", "shop", "-s", "nats://127.0.0.1:1"), 69
+    )
+    with EmbeddedBroker(config='authorization { user: "me", password: "right" }') as broker:
+        line = one_line(
+            shop.run("send", "add", "--namespace", "shop", "-s", broker.url, NATS_USER="me", NATS_PASSWORD="wrong"), 77
+        )
+        assert "wrong" not in line
+        sent = shop.run("send", "add", "--namespace", "shop", "-s", broker.url, "--user", "me", "--password", "right")
+        assert sent.returncode == 0, sent.stderr
+
+
+@pytest.mark.broker
+def test_a_worker_with_its_own_broker(memory: Shell) -> None:
+    worker = memory.start("worker", "shop:system", "--embedded", "-s", "nats://127.0.0.1:0", "--json")
+    assert worker.stdout is not None
+    url = json.loads(worker.stdout.readline())["transport"]
+    finished = memory.run("send", "add", "20", "22", "--wait", "--namespace", "shop", "-s", url)
+    assert finished.stdout == "42\n"
+    worker.send_signal(signal.SIGINT)
+    _, talk = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert "Traceback" not in talk
+
+
+def wait_until(holds: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+    end, pause = time.monotonic() + timeout, threading.Event()
+    while not holds():
+        assert time.monotonic() < end, f"not within {timeout} s: {what}"
+        pause.wait(0.02)
+
+
+def sockets(pid: int) -> int:
+    return sum(str(fd.readlink()).startswith("socket:") for fd in Path(f"/proc/{pid}/fd").iterdir())
