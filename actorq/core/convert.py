@@ -44,6 +44,7 @@ class Parameters:
     )
 
     def __init__(self, name: str, signature: inspect.Signature, slots: Mapping[str, Slot], context: str | None) -> None:
+        """Use ``Parameters.of``."""
         given = [p for p in signature.parameters.values() if p.name != context]
         placed = [p for p in given if p.kind in _BY_POSITION]
         self.context = context
@@ -66,7 +67,7 @@ class Parameters:
     def of(cls, handler: Callable[..., Any], *, name: str, context_type: type) -> Parameters:
         """Look at a handler once. Raises UsageError naming the actor and the parameter that cannot be served."""
         hints = _hints(handler, name)
-        signature = inspect.signature(handler)
+        signature = _resolved(inspect.signature(handler), hints)
         contexts = [p for p in signature.parameters if _is_context(hints.get(p), context_type)]
         if len(contexts) > 1:
             raise UsageError(f"actor {name!r} asks for its Context twice ({', '.join(contexts)}): keep one")
@@ -205,6 +206,12 @@ def _ahead(name: str, signature: inspect.Signature, context: str) -> int | None:
     if kinds[0] not in _BY_NAME or (kinds[0] is not Parameter.KEYWORD_ONLY and Parameter.VAR_POSITIONAL in kinds):
         raise UsageError(f"actor {name!r}: its Context must go by name: write `*args, {context}: Context`")
     return None if kinds[0] is Parameter.KEYWORD_ONLY else at
+
+
+def _resolved(signature: inspect.Signature, hints: Mapping[str, Any]) -> inspect.Signature:
+    shown = {name: None if hint is type(None) else hint for name, hint in hints.items()}
+    parameters = [p.replace(annotation=shown.get(p.name, p.annotation)) for p in signature.parameters.values()]
+    return signature.replace(parameters=parameters, return_annotation=shown.get("return", signature.return_annotation))
 
 
 class _Default:

@@ -99,7 +99,7 @@ def unpack(body: bytes) -> Any:
 
 def too_many(body: bytes) -> bool:
     """Whether there are more containers in ``body`` than may be, known without decoding it."""
-    return len(body) > MAX_CONTAINERS and _suspects(body) > MAX_CONTAINERS and _count(body) > MAX_CONTAINERS
+    return len(body) > MAX_CONTAINERS and _suspects(body) > MAX_CONTAINERS and count_containers(body) > MAX_CONTAINERS
 
 
 def _suspects(body: bytes) -> int:
@@ -107,7 +107,7 @@ def _suspects(body: bytes) -> int:
     return len(body) - len(body.translate(None, _STARTS))
 
 
-def _count(body: bytes) -> int:
+def count_containers(body: bytes) -> int:
     """The number of containers, by stepping from item to item; stops above the cap."""
     count, at, end = 0, 0, len(body)
     while at < end and count <= MAX_CONTAINERS:

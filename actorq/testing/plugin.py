@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 
+from actorq.errors import ConfigError
+
 # Before anybody imports it: the suite's assertions shall explain themselves in other projects, too.
 pytest.register_assert_rewrite("actorq.testing.suite")
 
@@ -41,12 +43,13 @@ def actorq_nats(_actorq_broker: str) -> str:
 
 @pytest.fixture(scope="session")
 def _actorq_broker() -> Iterator[str]:
-    embedded = import_module("actorq.embedded")
+    from actorq.embedded import EmbeddedBroker, find_server  # noqa: PLC0415  not in every pytest run
+
     try:
-        embedded.find_server()
-    except import_module("actorq.errors").ConfigError as error:
+        find_server()
+    except ConfigError as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
-    with embedded.EmbeddedBroker() as broker:
+    with EmbeddedBroker() as broker:
         yield broker.url

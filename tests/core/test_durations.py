@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actorq.errors import ConfigError
 from actorq.model.durations import Rate, duration, rate, size
@@ -35,7 +37,7 @@ def test_durations(given: object, seconds: float) -> None:
 @pytest.mark.parametrize(
     "given",
     ["", "s", "5 parsecs", "30m1h", "1h1h", "-5s", -1, timedelta(-1), True, None, [], float("nan"), float("inf"),
-     10**400, "9" * 400 + "s", "1e3", "١s", "5\n5s", b"5s"],
+     10**400, "9" * 400 + "s", "1e3", "\u0661s", "5\n5s", b"5s"],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused_with_name_value_and_example(given: object) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -58,11 +60,9 @@ def test_any_text_is_a_figure_or_a_config_error(text: str) -> None:
         try:
             assert read(text, "x") >= 0
         except ConfigError as error:
-            assert repr(text)[1:-1] in str(error)
-    try:
+            assert text in str(error)  # noqa: PT017
+    with contextlib.suppress(ConfigError):
         assert rate(text, "x").per_second > 0
-    except ConfigError:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Broker:
         return [c for c in w.copies if self.sc.tasks[c.task].key == key]
 
     def cancelled(self, w: World) -> bool:
-        return self.sc.cancel is not None and w.cancel[0] not in ("no", "idle", "false", "cas", "gone")
+        return w.cancel not in ("no", "idle", "false")
 
     def publish(
         self, w: World, kind: str, task: int, n: int, g: int, *, re: bool, msgid: MsgId, expect: int | None
@@ -30,8 +30,6 @@ class Broker:
         out: list[Answer] = []
         if msgid in w.msgids:
             out.append((w, "dup", " -> duplicate"))
-            if not self.sc.forget:
-                return out
         note = " (Msg-Id forgotten)" if out else ""
         last = max((c.seq for c in self.on_key(w, self.sc.tasks[task].key)), default=0)
         if expect is not None and expect != last:
@@ -83,5 +81,5 @@ class Broker:
             copies=tuple(sorted(c._replace(seq=rank[c.seq]) for c in w.copies)),
             holds=tuple(h._replace(seq=rank[h.seq]) if h else None for h in w.holds),
             msgids=frozenset((m[0], m[1], rank[m[2]]) if m[0] == "own" else m for m in ids),
-            second=(w.second[0], rank.get(w.second[1], 0), w.second[2]),
+            second=(w.second[0], rank.get(w.second[1], 0)),
         )

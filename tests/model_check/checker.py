@@ -22,6 +22,10 @@ class Checkable(Protocol[State]):
 
     def initial(self) -> State: ...
 
+    def compact(self, state: State, /) -> State:
+        """The same state, sharing its parts with others: it will be kept."""
+        ...
+
     def steps(self, state: State, /) -> Sequence[tuple[str, bool, State, str | None]]: ...
 
     def invariant(self, state: State, /) -> str | None: ...
@@ -93,7 +97,8 @@ class Exploration(Generic[State]):
                 continue
             there = self._index.get(reached)
             if there is None:
-                there = self._index[reached] = len(self._states)
+                there, reached = len(self._states), model.compact(reached)
+                self._index[reached] = there
                 self._states.append(reached)
                 self._parent.append(here)
                 self._label.append(self._labels.setdefault(label, label))

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from tests.model_check.rules import Rules
-from tests.model_check.world import CRASHES, HANDBACKS, LOST, RETRIES, SNOOZES, Copy, Hold, Step, World, bump, put
+from tests.model_check.world import (
+    CRASHES,
+    HANDBACKS,
+    LOST,
+    MAX_ATTEMPTS,
+    RETRIES,
+    SNOOZES,
+    Copy,
+    Hold,
+    Step,
+    World,
+    bump,
+    put,
+)
 
 Steps = list[Step]
 
@@ -95,9 +108,11 @@ class Holders(Rules):
     def run_error(self, w: World, h: Hold, runs: tuple[tuple[int, int], ...]) -> str | None:
         """Why this run must not be."""
         later = min(h.g, 1)
-        if runs[h.task][later] > self.sc.max_attempts + w.extra[h.task][later]:
+        if self.sc.outcomes_only:
+            return None
+        if runs[h.task][later] > MAX_ATTEMPTS + w.extra[h.task][later]:
             return "S4 more runs than attempts + leases lost + snoozes"
-        if h.post or (self.sc.strict_cancel and self.sc.cancel == h.task and self.cancelled(w)):
+        if h.post:
             return "S6 a new run starts after cancel"
         if h.old:
             return "S8 an older copy runs although a newer one was there at its delivery"
@@ -105,13 +120,13 @@ class Holders(Rules):
 
     def do_running(self, w: World, s: int, h: Hold, out: Steps) -> None:
         self.go(w, s, self.finish(h, f"ok{s}"), out, "succeeds")
-        if h.n >= self.sc.max_attempts:
+        if h.n >= MAX_ATTEMPTS:
             self.go(w, s, self.finish(h, "fail"), out, "fails for the last time")
         elif w.budget[RETRIES]:
             spent = w.spend(RETRIES)
             self.go(spent, s, h._replace(pc="re", ri=("S", h.n + 1)), out, "fails: retry by schedule")
             self.go(spent, s, h._replace(pc="re", ri=("T", h.n + 1)), out, "fails: retry at once")
-        if self.sc.dead or self.sc.max_attempts == 1:
+        if self.sc.dead:
             self.go(w, s, self.finish(h, "fail"), out, "rejects (failed)")
         extra = bump(w.extra, h.task, h.g)
         if w.budget[SNOOZES]:
@@ -173,8 +188,7 @@ class Holders(Rules):
         step = self.sc.tasks[h.task].next
         assert step is not None
         again = h.rep or self.spec.cons_re
-        mid = ("id", step, h.og if self.spec.dead_id_gen else 0)
-        answers = self.publish(w, "T", step, 1, h.og, re=again, msgid=mid, expect=0 if again else None)
+        answers = self.publish(w, "T", step, 1, h.og, re=again, msgid=("id", step, h.og), expect=0 if again else None)
         for nw, answer, note in answers:
             label = f"(2) {'repeats' if h.rep else 'publishes'} t{step}{note}"
             self.go(nw, s, h._replace(pc="ack"), out, label, error)
@@ -205,9 +219,14 @@ class Holders(Rules):
                 self.go(nw.spend(LOST), s, h, out, label + ", confirmation lost", None, True)
 
     def do_refused(self, w: World, s: int, h: Hold, out: Steps) -> None:
-        verdict = self.reissue_refused(w, h)
+        newer = self.refused_for_newer(w, h)
+        after = h._replace(pc="ack" if newer else "refused2")
+        self.go(w, s, after, out, f"was refused, looks for a newer copy: {'there is one' if newer else 'none'}")
+
+    def do_refused2(self, w: World, s: int, h: Hold, out: Steps) -> None:
+        verdict = self.refused_for_record(h, w.recs[h.task])
         if verdict is not None:
-            self.go(w, s, verdict, out, f"looks after the refusal: {verdict.pc}")
+            self.go(w, s, verdict, out, f"looks for the record: {w.recs[h.task]}")
         else:
             self.go(w._replace(copies=unheld(w, h.seq, s)), s, None, out, "keeps the message (its lease runs out)")
 

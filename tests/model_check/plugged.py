@@ -71,9 +71,13 @@ class Plugged(Model):
             return h._replace(pc="rec", ver=verdict.sequence)
         return carried_out(h, verdict)
 
-    def reissue_refused(self, w: World, h: Hold) -> Hold | None:
-        record = record_of(h.task, w.recs[h.task])
-        verdict = self.decisions.after_reissue_refused(held(h), self.newest(w, h), record)
+    # The engine reads twice and decides once; the model decides after each read, so that others may act in between.
+
+    def refused_for_newer(self, w: World, h: Hold) -> bool:
+        return isinstance(self.decisions.after_reissue_refused(held(h), self.newest(w, h), None), AckUnrun)
+
+    def refused_for_record(self, h: Hold, rec: Rec | None) -> Hold | None:
+        verdict = self.decisions.after_reissue_refused(held(h), None, record_of(h.task, rec))
         return None if isinstance(verdict, Keep) else carried_out(h, verdict)
 
     def writes(self, h: Hold) -> bool:

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.model_check.holders import Holders, Steps
-from tests.model_check.world import CRASHES, LOST, Copy, Step, World, put
+from tests.model_check.world import CRASHES, LOST, Copy, Scenario, Spec, Step, World
 
 
 class Model(Holders):
     """A checkable model of one scenario under one set of rules."""
 
+    def __init__(self, spec: Spec, scenario: Scenario) -> None:
+        super().__init__(spec, scenario)
+        self._parts: dict[object, object] = {}
+
     def initial(self) -> World:
         sc, k = self.sc, len(self.sc.tasks)
         return World(
             copies=(), holds=(None,) * sc.slots, recs=(None,) * sc.nrec, msgids=frozenset(), sender="send",
-            second=("no" if sc.second is None else "send", 0, 0), x=0,
-            cancel=("no" if sc.cancel is None else "idle", 0), dead=("idle" if sc.dead else "no", 0, 0, 0),
+            second=("no" if sc.second is None else "send", 0), x=0,
+            cancel="no" if sc.cancel is None else "idle", dead=("idle" if sc.dead else "no", 0, 0, 0),
             letters=frozenset(), budget=(sc.crashes, sc.lost, sc.retries, sc.snoozes, sc.handbacks),
             runs=((0, 0),) * k, extra=((0, 0),) * k, started=frozenset(), sent=frozenset(),
         )  # fmt: skip
+
+    def compact(self, state: World, /) -> World:
+        return World._make(map(self._parts.setdefault, state, state))
 
     def steps(self, state: World, /) -> Sequence[Step]:
         out: Steps = []
@@ -47,25 +54,25 @@ class Model(Holders):
                     out.append((label + ", confirmation lost", True, nw.spend(LOST)._replace(sender="resend"), None))
 
     def second_sender(self, w: World, out: Steps) -> None:
-        pc, seq, _ = w.second
+        pc, seq = w.second
         t = self.sc.second
         if t is None:
             return
-        done = ("done", 0, 0)
+        done = ("done", 0)
         if pc in ("send", "send2"):
             expect = 0 if pc == "send" else seq
             for nw, answer, note in self.publish(w, "T", t, 1, 0, re=False, msgid=("id", t, 0), expect=expect):
-                after = ("read", 0, 0) if answer == "refused" and pc == "send" else done
+                after = ("read", 0) if answer == "refused" and pc == "send" else done
                 out.append((f"sender 2 publishes t{t} (same key){note}", False, nw._replace(second=after), None))
         elif pc == "read":
             mine = self.on_key(w, self.sc.tasks[t].key)
             if not mine:
-                out.append(("sender 2 reads: no holder", False, w._replace(second=("send", 0, 0)), None))
+                out.append(("sender 2 reads: no holder", False, w._replace(second=("send", 0)), None))
                 return
             c = max(mine)
             over = c.task != t and self.is_over(w, c)
             label = f"sender 2 reads the holder t{c.task}@{c.seq} g{c.g}: {'finished' if over else 'live'}"
-            out.append((label, False, w._replace(second=("send2", c.seq, 0) if over else done), None))
+            out.append((label, False, w._replace(second=("send2", c.seq) if over else done), None))
 
     def is_over(self, w: World, c: Copy) -> bool:
         """H-6: has the holder of the key its terminal record already?"""
@@ -75,20 +82,20 @@ class Model(Holders):
     # ---- cancel and dead retry
 
     def canceller(self, w: World, out: Steps) -> None:
-        pc, t = w.cancel[0], self.sc.cancel
-        if t is None or pc in ("false", "done", "gone"):
+        pc, t = w.cancel, self.sc.cancel
+        if t is None or pc in ("false", "done"):
             return
-        if pc not in ("idle", "cas") and w.budget[CRASHES]:
-            out.append(("canceller crashes", True, w.spend(CRASHES)._replace(cancel=("done", 0)), None))
+        if pc != "idle" and w.budget[CRASHES]:
+            out.append(("canceller crashes", True, w.spend(CRASHES)._replace(cancel="done"), None))
         if pc == "idle" and 0 in w.started:
             rec = w.recs[t]
             if rec is None or rec.out == "retrying":
                 nxt, error = self.write(w, t, "can", rec.g if rec and self.spec.gen_max else 0)
-                out.append(("cancel (1) writes the record", False, nxt._replace(cancel=("x", 0)), error))
+                out.append(("cancel (1) writes the record", False, nxt._replace(cancel="x"), error))
             else:
-                out.append(("cancel -> False", False, w._replace(cancel=("false", 0)), None))
+                out.append(("cancel -> False", False, w._replace(cancel="false"), None))
         elif pc == "x":
-            out.append(("cancel (2) publishes x", False, w._replace(cancel=("move", 0), x=1), None))
+            out.append(("cancel (2) publishes x", False, w._replace(cancel="move", x=1), None))
         elif pc == "move":
             self.cancel_waiting(w, t, out)
         if w.x == 1:
@@ -96,7 +103,7 @@ class Model(Holders):
 
     def cancel_waiting(self, w: World, t: int, out: Steps) -> None:
         waiting = [c for c in w.copies if c.kind == "S" and c.task == t]
-        done = w._replace(cancel=("done", 0))
+        done = w._replace(cancel="done")
         if not waiting:
             out.append(("cancel finds nothing to move", False, done, None))
         for c in waiting:

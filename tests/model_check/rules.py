@@ -47,13 +47,17 @@ class Rules(Broker):
             return h._replace(pc="rec", ver=rec.ver)
         return repeat(h, rec)
 
-    def reissue_refused(self, w: World, h: Hold) -> Hold | None:
-        """D-6: the re-issue was refused; None: keep the message."""
-        rec = w.recs[h.task]
+    def refused_for_newer(self, w: World, h: Hold) -> bool:
+        """D-6: the re-issue was refused; does a newer copy carry the task on?"""
         if self.spec.refusal_looks:
-            return h._replace(pc="ack") if self.superseded(w, h) else self.after_record(h, rec)
-        newer = any(c.seq > h.seq for c in self.on_key(w, self.sc.tasks[h.task].key))
-        return h._replace(pc="ack") if newer or (rec and rec.out != "retrying") else None
+            return self.superseded(w, h)
+        return any(c.seq > h.seq for c in self.on_key(w, self.sc.tasks[h.task].key))
+
+    def refused_for_record(self, h: Hold, rec: Rec | None) -> Hold | None:
+        """D-6: what to do for the sake of a record after a refusal; None: keep the message."""
+        if self.spec.refusal_looks:
+            return self.after_record(h, rec)
+        return h._replace(pc="ack") if rec and rec.out != "retrying" else None
 
     def writes(self, h: Hold) -> bool:
         """D-2: does the outcome of this delivery get a record?"""

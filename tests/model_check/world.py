@@ -24,7 +24,6 @@ class Spec:
     cancel_re: bool = False  # a schedule moved to now by cancel carries `re`
     unique_by_id: bool = False  # inside a canvas a message is keyed by its id
     re_records: bool = False  # ignore_result: `re` or redelivered copies still write the record
-    dead_id_gen: bool = False  # Msg-Id of consequences includes the generation
     gen_max: bool = False  # a canceller's record takes the generation of the record that it replaces
 
     @classmethod
@@ -59,10 +58,8 @@ class Scenario(NamedTuple):
     cancel: int | None = None  # task to cancel
     purge: bool = False  # cancel may purge a message without continuation
     dead: bool = False
-    forget: bool = True  # Msg-Ids may be forgotten
-    max_attempts: int = 2
-    strict_cancel: bool = False
     count_lost: bool = False  # a broker killed right after a delivery may forget it: redelivered as if first
+    outcomes_only: bool = False  # a run too many is no violation; a task lost or a second outcome is
 
 
 class Copy(NamedTuple):
@@ -121,9 +118,9 @@ class World(NamedTuple):
     recs: tuple[Rec | None, ...]
     msgids: frozenset[MsgId]
     sender: str
-    second: tuple[str, int, int]
+    second: tuple[str, int]
     x: int
-    cancel: tuple[str, int]
+    cancel: str
     dead: tuple[str, int, int, int]  # pc, task, version, generation
     letters: frozenset[tuple[int, int]]
     budget: tuple[int, ...]
@@ -138,6 +135,7 @@ class World(NamedTuple):
 
 
 CRASHES, LOST, RETRIES, SNOOZES, HANDBACKS = range(5)
+MAX_ATTEMPTS = 2
 Step = tuple[str, bool, World, str | None]
 Item = TypeVar("Item")
 
