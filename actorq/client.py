@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from actorq.core.codec import Undecodable, decode_envelope, decode_record, encode_envelope, headers_of, pack, unpack
+from actorq.core.codec import Undecodable, decode_envelope, decode_record, encode_envelope, headers_of, pack, unpack_map
 from actorq.core.ids import key_of, made_at, origin_of
 from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
 from actorq.core.size import check_size
@@ -163,7 +163,8 @@ class Client:
             answers = await self.transport.publish(
                 [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, deadline - now))
             )
-            again, pause, now = [], 0.0, anyio.current_time()
+            again: list[int] = []
+            pause, now = 0.0, anyio.current_time()
             for i, answer in zip(todo, answers, strict=True):
                 match tries[i].after(answer, now, deadline):
                     case Done():
@@ -303,11 +304,8 @@ class Client:
         answers: list[dict[str, object]] = []
 
         def collect(body: bytes) -> None:
-            try:
-                reply = unpack(body)
-            except Undecodable:
-                return
-            if isinstance(reply, dict):
+            reply = unpack_map(body)
+            if reply is not None:
                 answers.append(reply)
                 if enough(reply):
                     done.set()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actorq.core.codec import Undecodable, pack, unpack
+from actorq.core.codec import pack, unpack_map
 from actorq.errors import BrokerUnavailable
 from actorq.model.address import Mailbox, Namespace, parse_subject
-from actorq.model.message import Expect, Failed, Message, Publication, Refused
+from actorq.model.message import Expect, Failed, Publication, Refused
 from actorq.ports.transport import Transport
 
 WRITE_TIMEOUT = 10.0
@@ -48,7 +48,7 @@ class Register:
         subject = self._namespace.register(mailbox)
         body = {"v": 1, "home": True, **details}
         found = await self._transport.get(subject)
-        if found is not None and _decode(found) == body:
+        if found is not None and unpack_map(found.body) == body:
             return
         expect = Expect(found.sequence if found is not None else 0, subject)
         await self._write(Publication(subject, pack(body), expect=expect, replace=True))
@@ -66,9 +66,9 @@ class Register:
 
     async def entries(self, actor: str = "*", queue: str = "*") -> list[Registered]:
         """All registered mailboxes, or those of one actor or queue."""
-        found = []
+        found: list[Registered] = []
         for message in await self._transport.scan(self._namespace.registers(actor, queue)):
-            parsed, details = parse_subject(message.subject), _decode(message)
+            parsed, details = parse_subject(message.subject), unpack_map(message.body) or {}
             if parsed is not None:
                 found.append(Registered(parsed[1], bool(details.get("home")), details))
         return sorted(found, key=lambda entry: str(entry.mailbox))
@@ -84,11 +84,3 @@ class Register:
                 pass  # another process wrote it in the meantime: it exists, which is all that is needed
             case _:
                 pass
-
-
-def _decode(message: Message) -> Mapping[str, object]:
-    try:
-        value = unpack(message.body)
-    except Undecodable:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -22,6 +22,7 @@ from actorq.core.values import PLAIN, is_model, to_wire
 
 _NATIVE = (bytes, datetime, date, time, timedelta, Decimal, UUID)
 _ANYTHING: tuple[Any, ...] = (Any, object, Parameter.empty)
+_VARIABLES = (typing.TypeVar, typing.ParamSpecArgs, typing.ParamSpecKwargs)
 
 
 class Misfit(ValueError):
@@ -88,9 +89,10 @@ class Slot:
 
 def _passing(annotation: Any) -> frozenset[type]:
     members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
-    if isinstance(annotation, typing.TypeVar) or any(member in _ANYTHING for member in members):
+    if isinstance(annotation, _VARIABLES) or any(member in _ANYTHING for member in members):
         return PLAIN
-    return frozenset(type(None) if member is None else member for member in members) & PLAIN
+    kinds = (type(None) if member is None else member for member in members)
+    return PLAIN & {kind for kind in kinds if isinstance(kind, type)}
 
 
 def is_union(annotation: Any) -> bool:

@@ -5,6 +5,7 @@ What equals its default is left out. Unknown keys are kept and sent on. Decoding
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actorq.core.values import to_wire
-from actorq.core.wire import MAX_CONTAINERS, Undecodable, pack, too_many, unpack
+from actorq.core.wire import MAX_CONTAINERS, Undecodable, pack, too_many, unpack, unpack_map
 from actorq.errors import PayloadTooLarge
 from actorq.model.envelope import VERSION, DeadLetter, Envelope, ErrorInfo, Record
 
@@ -28,10 +29,11 @@ __all__ = [
     "pack",
     "to_wire",
     "unpack",
+    "unpack_map",
 ]
 
 Check = Callable[[Any], Any]
-STATES = frozenset({"succeeded", "failed", "cancelled", "expired", "retrying", "replaced"})
+_STATES = frozenset({"succeeded", "failed", "cancelled", "expired", "retrying", "replaced"})
 
 
 # ---- envelope
@@ -282,7 +284,7 @@ _ERROR: dict[str, Check] = {
 }
 _RECORD: dict[str, tuple[str, Check]] = {
     "id": ("id", _token),
-    "state": ("state", _of(str, "a state", STATES.__contains__)),
+    "state": ("state", _of(str, "a state", _STATES.__contains__)),
     "g": ("generation", _count),
     "value": ("value", _any),
     "error": ("error", _error),
@@ -299,14 +301,5 @@ _DEAD: dict[str, tuple[str, Check]] = {
     "actor": ("actor", _address),
     "envelope": ("envelope", _of(bytes, "bytes")),
 }
-_ABSENT: Any = object()
-
-
-def _defaults(kind: Any) -> dict[str, Any]:
-    return {
-        name: _ABSENT if f.default_factory is f.default else f.default for name, f in kind.__dataclass_fields__.items()
-    }
-
-
-_ERROR_DEFAULTS = _defaults(ErrorInfo)
-_DEAD_DEFAULTS = _defaults(DeadLetter)
+_ERROR_DEFAULTS = {field.name: field.default for field in dataclasses.fields(ErrorInfo)}
+_DEAD_DEFAULTS = {field.name: field.default for field in dataclasses.fields(DeadLetter)}

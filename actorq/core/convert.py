@@ -98,7 +98,8 @@ class Parameters:
 
         Raises InvalidArguments naming the actor and the part that does not fit.
         """
-        placed, named = tuple(args), dict[str, Any]()
+        placed: tuple[Any, ...] = tuple(args)
+        named: dict[str, Any] = {}
         if not self._fits(args, kwargs):
             placed, named = self._convert(Slot.from_wire, args, kwargs)
         if self._ahead is None or len(args) <= self._ahead:

@@ -104,21 +104,29 @@ _SUBCLASSES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-def _fields(value: Any) -> dict[Any, Any] | None:
-    """The map for a dataclass, Struct or pydantic model, None for anything else."""
+def _fields(value: Any) -> dict[Any, Any] | list[Any] | None:
+    """What a dataclass, Struct or pydantic model travels as; None for anything else."""
     if isinstance(value, type):
         return None
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, msgspec.Struct):
-        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
-        fields: dict[Any, Any] = {wire: getattr(value, name) for wire, name in names}
-        tag = value.__struct_config__
-        return fields if tag.tag_field is None else {tag.tag_field: tag.tag, **fields}
+        return _struct(value)
     if is_model(type(value)):
         model: dict[Any, Any] = value.model_dump(mode="python", by_alias=True)
         return model
     return None
+
+
+def _struct(value: msgspec.Struct) -> dict[Any, Any] | list[Any]:
+    names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+    fields: dict[Any, Any] = {
+        wire: found for wire, name in names if (found := getattr(value, name)) is not msgspec.UNSET
+    }
+    config = value.__struct_config__
+    if config.tag_field is not None:
+        fields = {config.tag_field: config.tag, **fields}
+    return list(fields.values()) if config.array_like else fields
 
 
 def is_model(kind: Any) -> bool:
@@ -140,8 +148,9 @@ def _locate(value: Any, depth: int) -> str:
 
 
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
-    if issubclass(type(value), dict):
-        return ((f"[{k!r}]", v) for k, v in value.items())
-    if issubclass(type(value), list | tuple | set | frozenset):
-        return ((f"[{i}]", v) for i, v in enumerate(value))
-    return ((f".{k}", v) for k, v in (_fields(value) or {}).items())
+    held: Any = value
+    if not issubclass(type(value), dict | list | tuple | set | frozenset):
+        held = _fields(value) or ()
+    if issubclass(type(held), dict):
+        return ((f"[{k!r}]" if held is value else f".{k}", v) for k, v in held.items())
+    return ((f"[{i}]", v) for i, v in enumerate(held))

@@ -97,6 +97,16 @@ def unpack(body: bytes) -> Any:
     return value
 
 
+def unpack_map(body: bytes) -> dict[Any, Any] | None:
+    """As ``unpack`` where a map is expected; None for anything else, undecodable bytes included."""
+    try:
+        value = unpack(body)
+    except Undecodable:
+        return None
+    found: dict[Any, Any] | None = value if isinstance(value, dict) else None
+    return found
+
+
 def too_many(body: bytes) -> bool:
     """Whether there are more containers in ``body`` than may be, known without decoding it."""
     return len(body) > MAX_CONTAINERS and _suspects(body) > MAX_CONTAINERS and count_containers(body) > MAX_CONTAINERS

@@ -25,7 +25,7 @@ class Envelope:
     root: str = ""
     parent: str = ""
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     attempt: int = 1
     generation: int = 0
     repeat: bool = False
@@ -36,8 +36,8 @@ class Envelope:
     reply: float | str | None = None
     frames: tuple[Any, ...] = ()
     trace: Mapping[str, str] | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def actor(self) -> str:
@@ -81,7 +81,7 @@ class Record:
     at: float = 0.0
     worker: str = ""
     reason: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def terminal(self) -> bool:

@@ -60,7 +60,7 @@ class Message:
 
     subject: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     sequence: int = 0
     at: float = 0.0
     reply: str = ""

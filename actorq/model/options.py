@@ -109,7 +109,7 @@ class Policy:
 
 def _normal(name: str, value: object, whose: str) -> object:
     if name in ("timeout", "result_ttl") and value is not None:
-        return duration(value, f"{whose}: {name}")  # type: ignore[arg-type]
+        return duration(value, f"{whose}: {name}")
     if name == "retry" and not isinstance(value, Retry):
         raise UsageError(f"{whose}: retry takes Retry(...), not {value!r}")
     return value
@@ -148,7 +148,7 @@ class SendOptions:
     result_ttl: float | None = None
     ignore_result: bool = False
     send_timeout: float | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 NO_OPTIONS = SendOptions()

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectSendStream
 
-from actorq.core.codec import Undecodable, pack, unpack
+from actorq.core.codec import pack, unpack_map
 from actorq.errors import TransportError
 from actorq.model.address import Mailbox, Namespace, parse_subject
 from actorq.model.message import Message
@@ -78,10 +78,7 @@ class Attendant:
         # A reply may only go to an origin of this namespace: anything else is not a question of ours.
         if not message.reply.startswith(f"{self._namespace.prefix}.n."):
             return
-        try:
-            question = unpack(message.body)
-        except Undecodable:
-            return
-        reply = self._answer(message.subject.rsplit(".", 1)[1], question if isinstance(question, dict) else {})
+        question = unpack_map(message.body)
+        reply = None if question is None else self._answer(message.subject.rsplit(".", 1)[1], question)
         if reply is not None:
             await self._transport.notify(message.reply, pack(reply))

@@ -140,8 +140,8 @@ async def _record(job: Job, outcome: Done | Failed) -> Record | None:
 
 
 def _encode(job: Job, record: Record) -> tuple[bytes, Record]:
-    body = encode_record(record)
     try:
+        body = encode_record(record)
         check_size(len(body), f"the result of {job.envelope.to!r}", job.engine.transport.max_bytes)
     except PayloadTooLarge as error:
         info = ErrorInfo(

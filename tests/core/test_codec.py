@@ -56,8 +56,8 @@ def test_the_keys_are_those_of_the_contract() -> None:
     )  # fmt: skip
     assert unpack(encode_envelope(everything)) == {
         "v": 1, "id": "i", "to": "a.m", "root": "r", "parent": "p", "a": [1], "kw": {"b": 2}, "n": 2, "g": 1,
-        "re": True, "ll": 3, "ex": 1.0, "dl": 2.0, "tl": 3.0, "rt": "slot", "k": [["then"]], "tp": {"t": "x"}, "m": {"m": 1},
-        "later": 1,
+        "re": True, "ll": 3, "ex": 1.0, "dl": 2.0, "tl": 3.0, "rt": "slot", "k": [["then"]], "tp": {"t": "x"},
+        "m": {"m": 1}, "later": 1,
     }  # fmt: skip
 
 

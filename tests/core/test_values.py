@@ -60,6 +60,15 @@ class Plain(msgspec.Struct):
     a: int
 
 
+class Row(msgspec.Struct, array_like=True, tag=True):
+    a: int
+    b: str
+
+
+class Sparse(msgspec.Struct):
+    a: int | msgspec.UnsetType = msgspec.UNSET
+
+
 class Order(pydantic.BaseModel):
     id: int
     price: Decimal = pydantic.Field(alias="cost")
@@ -90,6 +99,8 @@ class Day(date):
         (Point(1), {"x": 1, "y": 0.0, "_hidden": ()}),
         (Shape([Point(1)]), {"type": "shape", "c": [{"x": 1, "y": 0.0, "_hidden": ()}]}),
         (Plain(1), {"a": 1}),
+        (Row(1, "x"), ["Row", 1, "x"]),
+        (Sparse(), {}),
         (Order(id=1, cost=Decimal("1.50")), {"id": 1, "cost": Decimal("1.50")}),
         (Pair(1, "b"), (1, "b")),
         (Shout("x"), "x"),

@@ -1,4 +1,4 @@
-"""The broker of the model: conditional publishes, duplicates, records. Sequences are ranked: only their order counts."""
+"""The broker of the model: conditional publishes, duplicates, records. Only the order of sequences counts."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -40,7 +40,7 @@ class Result:
     states: int = 0
     edges: int = 0
     complete: bool = True
-    violations: dict[str, list[str]] = field(default_factory=dict)
+    violations: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def __str__(self) -> str:
         extent = "exhaustive" if self.complete else "NOT exhaustive"
@@ -97,14 +97,17 @@ class Exploration(Generic[State]):
                 continue
             there = self._index.get(reached)
             if there is None:
-                there, reached = len(self._states), model.compact(reached)
-                self._index[reached] = there
-                self._states.append(reached)
-                self._parent.append(here)
-                self._label.append(self._labels.setdefault(label, label))
+                there = self._add(model.compact(reached), here, label)
             if not fault:
                 self._source.append(here)
                 self._target.append(there)
+
+    def _add(self, state: State, before: int, label: str) -> int:
+        there = self._index[state] = len(self._states)
+        self._states.append(state)
+        self._parent.append(before)
+        self._label.append(self._labels.setdefault(label, label))
+        return there
 
     def _violate(self, kind: str, where: int, last: str | None = None) -> None:
         if kind not in self._result.violations:
@@ -143,7 +146,7 @@ def explore(model: Checkable[State], *, max_states: int = 3_000_000, stop_at_fir
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def _no_collection() -> Generator[None, None, None]:
     # Millions of tuples without cycles: each full collection would walk all of them for nothing.
     enabled = gc.isenabled()
     gc.disable()

@@ -52,9 +52,7 @@ class Holders(Rules):
     def deliver(self, w: World, c: Copy, s: int, out: Steps) -> None:
         rec = w.recs[c.task]
         late = rec is not None and rec.out not in ("retrying", "can") and rec.g >= c.g
-        notice = (
-            self.cancelled(w) and c.task == self.sc.cancel and (c.post or c.re or c.deliv > 0 or w.x == 2)
-        )
+        notice = self.cancelled(w) and c.task == self.sc.cancel and (c.post or c.re or c.deliv > 0 or w.x == 2)
         old = any(d.task == c.task and d.seq > c.seq for d in w.copies)
         look = self.looks(c)
         h = Hold("look" if look else "start", c.seq, c.task, c.n, c.g, look, late=late, post=notice, old=old)

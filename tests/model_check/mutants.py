@@ -1,4 +1,7 @@
-"""Broken decisions: each drops one rule of the protocol. The model has to notice every one of them."""
+"""Broken decisions: each drops one rule of the protocol. The model has to notice every one of them.
+
+Not among them: a refused re-issue that always keeps its message. That is safe, only slower: the lease decides.
+"""
 
 from __future__ import annotations
 
@@ -100,10 +103,6 @@ def refused_means_done(_: Held, __: Copy | None, ___: Record | None) -> AckUnrun
     return AckUnrun()
 
 
-def refused_means_keep(_: Held, __: Copy | None, ___: Record | None) -> AckUnrun | Repeat | Keep:
-    return Keep()
-
-
 class Forgetful(Sending):
     """Sends again as if nothing had been sent."""
 
@@ -124,26 +123,25 @@ class Mutant:
 
 
 MUTANTS: Mapping[str, Mutant] = {
-    "no_newer": Mutant(Decisions(after_newer=no_newer), "", ""),
-    "any_newer": Mutant(Decisions(after_newer=any_newer), "", ""),
-    "no_record": Mutant(Decisions(after_record=no_record), "", ""),
-    "record_of_any_generation": Mutant(Decisions(after_record=record_of_any_generation), "", ""),
-    "revived_unnoticed": Mutant(Decisions(after_record=revived_unnoticed), "", ""),
-    "ended_unrepeated": Mutant(Decisions(after_record=ended_unrepeated), "", ""),
-    "last_write_wins": Mutant(Decisions(record_refused=last_write_wins), "", ""),
-    "failed_never_replaced": Mutant(Decisions(record_refused=failed_never_replaced), "", ""),
-    "failed_replaced_in_generation": Mutant(Decisions(record_refused=failed_replaced_in_generation), "", ""),
-    "lower_generation_overwrites": Mutant(Decisions(record_refused=lower_generation_overwrites), "", ""),
-    "loser_stops": Mutant(Decisions(record_refused=loser_stops), "", ""),
-    "own_value_repeated": Mutant(Decisions(record_refused=own_value_repeated), "", ""),
-    "redelivery_unseen": Mutant(Decisions(must_look=redelivery_unseen), "", ""),
-    "repeat_unseen": Mutant(Decisions(must_look=repeat_unseen), "", ""),
-    "ignored_unrecorded": Mutant(Decisions(must_record=ignored_unrecorded), "", ""),
-    "reissued_as_new": Mutant(Decisions(reissue=reissued_as_new), "", ""),
-    "reissued_under_first_id": Mutant(Decisions(reissue=reissued_under_first_id), "", ""),
-    "reissued_into_nothing": Mutant(Decisions(reissue=reissued_into_nothing), "", ""),
-    "attempt_uncounted": Mutant(Decisions(reissue=snooze_counts_not), "", ""),
-    "refused_means_done": Mutant(Decisions(after_reissue_refused=refused_means_done), "", ""),
-    "refused_means_keep": Mutant(Decisions(after_reissue_refused=refused_means_keep), "", ""),
-    "forgetful_sender": Mutant(Decisions(sending=Forgetful), "", ""),
+    "no_newer": Mutant(Decisions(after_newer=no_newer), "ignored", "S8"),
+    "any_newer": Mutant(Decisions(after_newer=any_newer), "unique_chain", "S1"),
+    "no_record": Mutant(Decisions(after_record=no_record), "chain_unique", "S3"),
+    "record_of_any_generation": Mutant(Decisions(after_record=record_of_any_generation), "dead_cancel", "S1"),
+    "revived_unnoticed": Mutant(Decisions(after_record=revived_unnoticed), "dead_cancel", "S3"),
+    "ended_unrepeated": Mutant(Decisions(after_record=ended_unrepeated), "chain_three", "S1"),
+    "last_write_wins": Mutant(Decisions(record_refused=last_write_wins), "chain_unique", "S2"),
+    "failed_never_replaced": Mutant(Decisions(record_refused=failed_never_replaced), "dead_cancel", "S1"),
+    "failed_replaced_in_generation": Mutant(Decisions(record_refused=failed_replaced_in_generation), "ignored", "S2"),
+    "lower_generation_overwrites": Mutant(Decisions(record_refused=lower_generation_overwrites), "dead_cancel", "S2"),
+    "loser_stops": Mutant(Decisions(record_refused=loser_stops), "chain_unique", "S1"),
+    "own_value_repeated": Mutant(Decisions(record_refused=own_value_repeated), "chain_unique", "S2"),
+    "redelivery_unseen": Mutant(Decisions(must_look=redelivery_unseen), "ignored", "S8"),
+    "repeat_unseen": Mutant(Decisions(must_look=repeat_unseen), "ignored", "S8"),
+    "ignored_unrecorded": Mutant(Decisions(must_record=ignored_unrecorded), "ignored", "S8"),
+    "reissued_as_new": Mutant(Decisions(reissue=reissued_as_new), "ignored", "S8"),
+    "reissued_under_first_id": Mutant(Decisions(reissue=reissued_under_first_id), "chain_three", "S1"),
+    "reissued_into_nothing": Mutant(Decisions(reissue=reissued_into_nothing), "ignored", "S4"),
+    "attempt_uncounted": Mutant(Decisions(reissue=snooze_counts_not), "ignored", "S4"),
+    "refused_means_done": Mutant(Decisions(after_reissue_refused=refused_means_done), "unique_chain", "S1"),
+    "forgetful_sender": Mutant(Decisions(sending=Forgetful), "one_schedule", "S8"),
 }

@@ -108,9 +108,7 @@ class Model(Holders):
             out.append(("cancel finds nothing to move", False, done, None))
         for c in waiting:
             rest = tuple(d for d in w.copies if d.seq != c.seq)
-            moved = c._replace(
-                seq=self.top(w) + 1, kind="T", held=None, re=c.re or self.spec.cancel_re, post=True
-            )
+            moved = c._replace(seq=self.top(w) + 1, kind="T", held=None, re=c.re or self.spec.cancel_re, post=True)
             out.append(("cancel moves the schedule to now", False, done._replace(copies=(*rest, moved)), None))
         task = self.sc.tasks[t]
         if self.sc.purge and task.next is None and task.root is None:

@@ -53,8 +53,8 @@ class Scenario(NamedTuple):
     crashes: int = 3  # crashes and lease losses together
     lost: int = 1  # confirmations lost
     retries: int = 1  # re-issues by exception in all
-    snoozes: int = 1
-    handbacks: int = 1
+    snoozes: int = 0  # to the protocol a snooze or a hand-back is one more re-issue
+    handbacks: int = 0
     cancel: int | None = None  # task to cancel
     purge: bool = False  # cancel may purge a message without continuation
     dead: bool = False
@@ -148,4 +148,4 @@ def bump(pairs: Pairs, task: int, g: int) -> Pairs:
 
 def put(items: tuple[Item, ...], i: int, value: Item) -> tuple[Item, ...]:
     """The tuple with one item replaced."""
-    return items[:i] + (value,) + items[i + 1 :]
+    return (*items[:i], value, *items[i + 1 :])

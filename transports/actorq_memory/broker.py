@@ -129,21 +129,21 @@ class Broker:
 
     def _add(self, store: Store, publication: Publication, now: float) -> Message:
         message, schedule = store.add(publication, now), publication.schedule
-        kind = message.subject.split(".", 2)[1]
+        sequence, kind = message.sequence, message.subject.split(".", 2)[1]
         if store.single or publication.replace or kind == HOLDERS:
             for older in list(store.matching(message.subject))[1:]:
                 self._remove(store, older.sequence)
         ttl = store.age if publication.ttl is None else publication.ttl
         if ttl is not None:
-            self._agenda.add(now + ttl, lambda _now: self._remove(store, message.sequence))
+            self._agenda.add(now + ttl, lambda _now: self._remove(store, sequence))
         if schedule is not None:
             due = now + schedule.every if schedule.every is not None else schedule.at
             assert due is not None, "a cron expression is refused"
-            self._agenda.add(due, partial(self._fire, message, schedule))
+            self._agenda.add(due, partial(self._fire, sequence, schedule))
         self._announce(kind, message)
         if store is self._tasks:
             for durable in self._takers(message.subject):
-                durable.arrive(message.sequence)
+                durable.arrive(sequence)
         return message
 
     def _remove(self, store: Store, sequence: int) -> bool:
@@ -156,14 +156,15 @@ class Broker:
     def _takers(self, subject: str) -> list[Durable]:
         return [durable for durable in self._durables.values() if matches(durable.spec.filter, subject)]
 
-    def _fire(self, message: Message, schedule: Schedule, now: float) -> None:
-        if self._tasks.message(message.sequence) is None:
+    def _fire(self, sequence: int, schedule: Schedule, now: float) -> None:
+        message = self._tasks.message(sequence)
+        if message is None:
             return  # cancelled or replaced
         if schedule.every is None:
-            self._remove(self._tasks, message.sequence)
+            self._remove(self._tasks, sequence)
         else:
             # What was missed while time stood still is not made up for.
-            self._agenda.add(now + schedule.every, partial(self._fire, message, schedule))
+            self._agenda.add(now + schedule.every, partial(self._fire, sequence, schedule))
         self._add(self._tasks, Publication(schedule.target, message.body, message.headers), now)
 
     def _announce(self, kind: str, message: Message) -> None:

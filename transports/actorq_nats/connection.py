@@ -47,11 +47,10 @@ class Listener(Protocol):
 class Connection:
     """Writes to the broker and hands out what arrives. Belongs to the I/O loop."""
 
-    def __init__(self, settings: ConnectionSettings, options: Options) -> None:
+    def __init__(self, settings: ConnectionSettings, options: Options, loop: asyncio.AbstractEventLoop) -> None:
         self._settings = settings
         self._options = options
         self._addresses = addresses_of(settings.url)
-        self._loop = asyncio.get_running_loop()
         self._listeners: dict[Listener, None] = {}
         self._sids = count(1)
         self._out: list[bytes] = []
@@ -65,6 +64,7 @@ class Connection:
         self._unanswered = 0
         self._oldest_ping = 0.0
         self._told: set[tuple[str, str]] = set()
+        self.loop = loop
         self.link: Link | None = None
 
     @property
@@ -82,7 +82,7 @@ class Connection:
     async def open(self, deadline: float) -> None:
         """The first link; from then on lost ones are replaced. Raises BrokerUnavailable or PermissionDenied."""
         self._connected(await self._find(deadline))
-        self._keeper = self._loop.create_task(self._keep())
+        self._keeper = self.loop.create_task(self._keep())
 
     async def _keep(self) -> None:
         while True:
@@ -95,14 +95,14 @@ class Connection:
         told = False
         while True:
             for address in list(self._addresses):
-                left = ATTEMPT_TIMEOUT if deadline is None else min(ATTEMPT_TIMEOUT, deadline - self._loop.time())
+                left = ATTEMPT_TIMEOUT if deadline is None else min(ATTEMPT_TIMEOUT, deadline - self.loop.time())
                 try:
                     return await self._dial(address, max(0.05, left))
                 except PermissionDenied:
                     if deadline is not None:
                         raise
                 except BrokerUnavailable as error:
-                    if deadline is not None and self._loop.time() + RETRY_PAUSE > deadline:
+                    if deadline is not None and self.loop.time() + RETRY_PAUSE > deadline:
                         raise
                     if not told:
                         log.warning("%s; trying again", error)
@@ -130,9 +130,13 @@ class Connection:
     def _explained(self, address: Address, error: Exception, timeout: float) -> ActorqError:
         text = str(error).removeprefix("nats: ")
         if "authorization" in text.lower() or "authentication" in text.lower():
-            return PermissionDenied(f"the broker at {address} does not let {self.user} in ({text}): check the credentials")
+            return PermissionDenied(
+                f"the broker at {address} does not let {self.user} in ({text}): check the credentials"
+            )
         if isinstance(error, NotEncrypted | ssl.SSLError):
-            return PermissionDenied(f"no trusted connection to {address}: {text}; check the server's TLS and nats.tls_ca")
+            return PermissionDenied(
+                f"no trusted connection to {address}: {text}; check the server's TLS and nats.tls_ca"
+            )
         if isinstance(error, TimeoutError):
             text = f"no answer within {timeout:.2g} s"
         elif isinstance(error, OSError) and error.strerror:
@@ -174,7 +178,7 @@ class Connection:
 
     def _dispose(self, link: Link) -> None:
         link.abort()
-        task = self._loop.create_task(_close(link))
+        task = self.loop.create_task(_close(link))
         self._disposals.add(task)
         task.add_done_callback(self._disposals.discard)
 
@@ -225,7 +229,7 @@ class Connection:
         self._out.append(line)
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -264,7 +268,7 @@ class Connection:
         """Return when the broker has taken everything written so far. Raises BrokerUnavailable."""
         if self.link is None:
             raise self.unavailable()
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[None] = self.loop.create_future()
         self._round_trips.add(future)
         self.ping(lambda: None if future.done() else future.set_result(None))
         try:
@@ -276,7 +280,7 @@ class Connection:
         """Ping, as every second or so; a link that leaves several unanswered for too long is given up."""
         if self.link is None:
             return
-        now = self._loop.time()
+        now = self.loop.time()
         # Beats count as well as seconds: after this process was stopped for a while, the answers are there but unread.
         if self._unanswered >= SILENT_BEATS and now - self._oldest_ping > SILENCE:
             self._lose(self.link, f"no answer for {now - self._oldest_ping:.1f} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from actorq.errors import ConfigError
 from actorq.model.message import ConnectionSettings
 
 _PORT = 4222
+_NO_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,16 @@ def _parts(url: str) -> list[SplitResult]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What every attempt to connect needs. ``encrypted``: a server without TLS is an error."""
+    """What every attempt to connect needs. ``encrypted``: a server without TLS is an error. ``user``: in words."""
 
     kwargs: dict[str, Any]
     encrypted: bool
     user: str
+
+    @property
+    def login(self) -> str:
+        """The user's name where one is known, else ``any``: names this user's inboxes, for the broker's permissions."""
+        return _NO_TOKEN.sub("_", self.kwargs.get("user") or "any")
 
     @classmethod
     def of(cls, settings: ConnectionSettings) -> Options:

@@ -72,26 +72,23 @@ class Way:
 
 
 class IoThread:
-    """A daemon thread that runs one coroutine in a loop of its own."""
+    """A daemon thread that runs one coroutine in a loop of its own. ``way`` leads into that loop."""
 
     def __init__(self, name: str) -> None:
+        """``start`` has to follow: it is what closes the loop in the end."""
+        self.loop = new_loop()
+        self.way = Way(self.loop.call_soon_threadsafe)
         self._name = name
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, main: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> Way:
-        """Run ``main()`` until it returns, then call ``ended`` on that thread. Returns the way into its loop."""
-        loop = self._loop = new_loop()
-        self._thread = threading.Thread(target=self._run, args=(loop, main, ended), name=self._name, daemon=True)
+    def start(self, main: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
+        """Run ``main()`` until it returns, then call ``ended`` on that thread."""
+        self._thread = threading.Thread(target=self._run, args=(main, ended), name=self._name, daemon=True)
         self._thread.start()
-        return Way(loop.call_soon_threadsafe)
 
-    @staticmethod
-    def _run(
-        loop: asyncio.AbstractEventLoop, main: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]
-    ) -> None:
+    def _run(self, main: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(main())
         finally:
             ended()

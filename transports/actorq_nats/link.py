@@ -20,6 +20,10 @@ Sink = Callable[[bytes, bytes, bytes, bytes], None]
 
 
 class _Socket(TcpTransport):
+    def __bool__(self) -> bool:
+        # A transport that is false is replaced by nats-py before it connects.
+        return True
+
     @property
     def is_closing(self) -> bool:
         return self._io_writer is None or self._io_writer.transport.is_closing()

@@ -63,23 +63,29 @@ def wanted_streams(prefix: str, settings: StreamSettings) -> dict[Kind, dict[str
 
 
 def _own_settings(prefix: str, settings: StreamSettings) -> Iterator[tuple[Kind, dict[str, Any]]]:
-    yield Kind.TASKS, {
-        "retention": "workqueue",
-        "max_age": 0,
-        "max_msgs_per_subject": -1,
-        # Explicit: without a number the server allows 1,000.
-        "max_consumers": MAX_CONSUMERS,
-        "allow_msg_schedules": True,
-        "allow_atomic": True,
-        "allow_rollup_hdrs": True,
-        "republish": {"src": f"{prefix}.x.>", "dest": f"{prefix}.n.x.>"},
-    }
-    yield Kind.RESULTS, {
-        "retention": "limits",
-        "max_age": 0,
-        "max_msgs_per_subject": 1,
-        "republish": {"src": f"{prefix}.r.>", "dest": f"{prefix}.n.>"},
-    }
+    yield (
+        Kind.TASKS,
+        {
+            "retention": "workqueue",
+            "max_age": 0,
+            "max_msgs_per_subject": -1,
+            # Explicit: without a number the server allows 1,000.
+            "max_consumers": MAX_CONSUMERS,
+            "allow_msg_schedules": True,
+            "allow_atomic": True,
+            "allow_rollup_hdrs": True,
+            "republish": {"src": f"{prefix}.x.>", "dest": f"{prefix}.n.x.>"},
+        },
+    )
+    yield (
+        Kind.RESULTS,
+        {
+            "retention": "limits",
+            "max_age": 0,
+            "max_msgs_per_subject": 1,
+            "republish": {"src": f"{prefix}.r.>", "dest": f"{prefix}.n.>"},
+        },
+    )
     yield Kind.DEAD, {"retention": "limits", "max_age": int(settings.dead_ttl * SECOND), "max_msgs_per_subject": -1}
 
 

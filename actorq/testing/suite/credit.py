@@ -81,15 +81,20 @@ class CreditTests(SuiteFixtures):
 
     async def test_stop_returns_what_arrived(self, place: Place, transport: Transport, other: Transport) -> None:
         """With credit withdrawn, every message was received, is returned by ``stop``, or is left to the others."""
+        expected = [b"%d" % n for n in range(40)]
+        publications = [place.task(body.decode(), body) for body in expected]
         consumer = await transport.consume(place.spec(lease=LONG))
-        consumer.grant(50)
-        await store(transport, *(place.task(f"k{n}", b"%d" % n) for n in range(50)))
-        taken = [*await consumer.receive(), *await consumer.stop()]
-        await store(transport, place.task("last", b"50"))
-        follower = await other.consume(place.spec(lease=LONG))
-        follower.grant(51)
-        taken += await take(follower, 51 - len(taken))
-        assert sorted(bodies(taken)) == sorted(b"%d" % n for n in range(51))
+        consumer.grant(30)
+        await store(other, *publications[:1])
+        received = await take(consumer, 1)
+        await store(other, *publications[1:20])
+        await pass_messages(transport, place)
+        returned = await consumer.stop()
+        assert returned
+        await store(other, *publications[20:])
+        follower = await rival(other, place, 40)
+        left = await take(follower, 40 - len(received) - len(returned))
+        assert sorted(bodies([*received, *returned, *left])) == sorted(expected)
 
     async def test_consumers_of_one_name_share(self, place: Place, transport: Transport, other: Transport) -> None:
         """Two workers of one mailbox get different messages, each as many as it granted."""

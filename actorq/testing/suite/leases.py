@@ -41,11 +41,9 @@ async def pass_leases(transport: Transport, place: Place, count: int) -> None:
     """Return when ``count`` leases have run out on the broker's clock: a message of its own is released so often."""
     await store(transport, place.task("tick", box=CLOCK))
     consumer = await transport.consume(place.spec(CLOCK))
-    deliveries = 0
-    while deliveries <= count:
+    for _ in range(count + 1):
         consumer.grant(1)
         (delivery,) = await take(consumer, 1)
-        deliveries = delivery.deliveries
         delivery.release()
 
 

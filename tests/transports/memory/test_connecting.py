@@ -83,21 +83,24 @@ async def test_a_connection_opens_once(url: str) -> None:
             pass
 
 
+async def check_closed(transport: MemoryTransport) -> None:
+    (answer,) = await transport.publish([Publication(SUBJECT, b"")], timeout=5.0)
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, BrokerUnavailable)
+    assert answer.permanent
+    for call in (transport.get, transport.scan):
+        with pytest.raises(BrokerUnavailable, match="use it in `async with`"):
+            await call(SUBJECT)
+    assert transport.now() > 0
+
+
 async def test_a_connection_that_is_not_open_says_so(url: str) -> None:
     """Before and after its block every call fails with an error that says what to do."""
     transport = connect(settings(url))
-    for _ in range(2):
-        (answer,) = await transport.publish([Publication(SUBJECT, b"")], timeout=5.0)
-        assert isinstance(answer, Failed)
-        assert isinstance(answer.error, BrokerUnavailable)
-        assert answer.permanent
-        for call in (transport.get, transport.scan):
-            with pytest.raises(BrokerUnavailable, match="use it in `async with`"):
-                await call(SUBJECT)
-        assert transport.now() > 0
-        if _ == 0:
-            async with transport:
-                pass
+    await check_closed(transport)
+    async with transport:
+        pass
+    await check_closed(transport)
 
 
 async def test_an_error_in_the_block_passes_as_it_is(url: str) -> None:

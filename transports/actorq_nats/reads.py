@@ -1,0 +1,94 @@
+"""Reading and removing single messages."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from actorq.errors import TransportError
+from actorq.model.message import Message
+from actorq_nats.errors import DELETE_FAILED, MESSAGE_NOT_FOUND, ApiError
+from actorq_nats.requests import Requests
+from actorq_nats.topology import kind_of, stream_name
+from actorq_nats.wire import StoredMessage, broker_headers, parse_direct, parse_status
+
+SCAN_LIMIT = 1_024
+_TOO_MANY = 413
+
+
+class _Found(msgspec.Struct):
+    message: StoredMessage
+
+
+_found = msgspec.json.Decoder(_Found).decode
+
+
+class Reads:
+    """Belongs to the I/O loop."""
+
+    def __init__(self, requests: Requests, prefix: str) -> None:
+        self._requests = requests
+        self._prefix = prefix
+
+    def _stream(self, subject: str) -> str:
+        kind = kind_of(self._prefix, subject)
+        if kind is None:
+            raise TransportError(f"nothing is stored on {subject} in the namespace {self._prefix}", subject=subject)
+        return stream_name(self._prefix, kind)
+
+    async def get(self, subject: str) -> Message | None:
+        """The newest message on a subject or filter, as the stream's leader has it (semantics B-8)."""
+        name = self._stream(subject)
+        try:
+            answer = await self._requests.api(f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
+        except ApiError as error:
+            if error.code in MESSAGE_NOT_FOUND:
+                return None
+            raise error.translated() from error
+        return _found(answer).message.message()
+
+    async def delete(self, message: Message) -> bool:
+        """Remove the message of this sequence."""
+        name = self._stream(message.subject)
+        try:
+            await self._requests.api(f"STREAM.MSG.DELETE.{name}", {"seq": message.sequence, "no_erase": True})
+        except ApiError as error:
+            if error.code in MESSAGE_NOT_FOUND or (error.code == DELETE_FAILED and "not found" in str(error)):
+                return False
+            raise error.translated() from error
+        return True
+
+    async def scan(self, subject: str) -> list[Message]:
+        """The newest message of every matching subject, from any replica."""
+        name = self._stream(subject)
+        found = await self._scan(name, {"multi_last": [subject]})
+        if found is None:
+            # More subjects than the broker looks up at once: walk the messages, of which the newer replaces the older.
+            found = await self._scan(name, {"next_by_subj": subject}) or []
+        newest = {message.subject: message for message in found}
+        return sorted(newest.values(), key=lambda message: message.sequence)
+
+    async def _scan(self, name: str, query: dict[str, object]) -> list[Message] | None:
+        """None: too many match."""
+        found: list[Message] = []
+        start, full = 1, f"$JS.API.DIRECT.GET.{name}"
+        while True:
+            question = {**query, "seq": start, "batch": SCAN_LIMIT - len(found)}
+            *answers, (end, _) = await self._requests.ask(full, json.dumps(question).encode(), is_last=_ends)
+            code, text = parse_status(end)
+            if code == _TOO_MANY:
+                return None
+            if code not in (204, 404):
+                raise TransportError(f"{full}: the broker answers {code} {text}", subject=full)
+            found += [parse_direct(block, body) for block, body in answers]
+            # An answer may be cut short by its size; then the rest is pending.
+            if code == 404 or len(found) >= SCAN_LIMIT or not answers:
+                return found
+            if broker_headers(end).get("Nats-Num-Pending", "0") == "0":
+                return found
+            start = found[-1].sequence + 1
+
+
+def _ends(block: bytes) -> bool:
+    return parse_status(block)[0] != 0
