@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, DecimalException
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 import msgpack
@@ -103,8 +103,11 @@ def unpack_map(body: bytes) -> dict[Any, Any] | None:
         value = unpack(body)
     except Undecodable:
         return None
-    found: dict[Any, Any] | None = value if isinstance(value, dict) else None
-    return found
+    return value if _is_map(value) else None
+
+
+def _is_map(value: object) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 def too_many(body: bytes) -> bool:

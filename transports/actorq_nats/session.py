@@ -157,8 +157,9 @@ class Session:
             raise self.connection.unavailable() from None
         await passing.start(self.connection)
 
-    def cut(self) -> None:
-        """As if the process had been killed."""
+    async def cut(self) -> None:
+        """As if the process had been killed, after what it had sent."""
+        await self.connection.round_trip()
         self.connection.cut()
 
     def bereaved(self) -> None:

@@ -54,12 +54,16 @@ class NatsTransport:
 
     # Opening and closing
 
+    def _bereaved(self) -> None:
+        if self._session is not None:
+            self._session.bereaved()
+
     async def __aenter__(self) -> Self:
         if self._io is not None:
             raise BrokerUnavailable(f"the connection {self._settings.name!r} is open already: make a new one")
         io = self._io = IoThread(f"actorq nats {self._settings.name}")
         self._ended = anyio.Event()
-        self._home = home = Way(soon_here(), lambda: session.bereaved())
+        self._home = home = Way(soon_here(), lambda: self._bereaved())
         session = self._session = Session(self._settings, self._options, self._inbox, io.loop, home)
         ended = self._ended
         io.start(session.run, lambda: home.post(_ring, ended))
@@ -102,10 +106,10 @@ class NatsTransport:
                 way.post(session.abandon, work)
         return work.result()
 
-    def cut(self) -> None:
+    async def cut(self) -> None:
         """Behave from now on as if this process had been killed: for tests of what others make of it."""
-        way, session = self._open()
-        way.post(Session.cut, session)
+        _, session = self._open()
+        await self._call(session.cut)
 
     # Stored messages
 
