@@ -5,6 +5,7 @@ Commands are named by import path, so that none is loaded before it is called fo
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ app.command(task)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; ``arguments`` without the program's name. Gives the exit code."""
+    logging.basicConfig(level="WARNING", format="actorq: %(message)s")
     try:
         code = app(sys.argv[1:] if arguments is None else arguments, print_error=False, exit_on_error=False)
     except KeyboardInterrupt:

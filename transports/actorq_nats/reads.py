@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 
@@ -15,6 +16,8 @@ from actorq_nats.wire import StoredMessage, broker_headers, parse_direct, parse_
 
 SCAN_LIMIT = 1_024
 _TOO_MANY = 413
+# How the server's stores say that there is no message of a sequence: removed, beyond the end, erased.
+_GONE = re.compile(r"no message found|stream store EOF|deleted message")
 
 
 class _Found(msgspec.Struct):
@@ -54,7 +57,7 @@ class Reads:
         try:
             await self._requests.api(f"STREAM.MSG.DELETE.{name}", {"seq": message.sequence, "no_erase": True})
         except ApiError as error:
-            if error.code in MESSAGE_NOT_FOUND or (error.code == DELETE_FAILED and "not found" in str(error)):
+            if error.code in MESSAGE_NOT_FOUND or (error.code == DELETE_FAILED and _GONE.match(str(error))):
                 return False
             raise error.translated() from error
         return True

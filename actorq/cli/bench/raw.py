@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from actorq.cli.bench import raw_worker
@@ -22,16 +23,17 @@ from actorq.cli.processes import Process
 
 BODY = b"x" * 150
 
+_numbers = count()  # of the process: the broker drops a message id that it has seen
+
 
 @asynccontextmanager
 async def opened(plan: Plan, kind: Kind) -> AsyncGenerator[Raw]:
-    """A connection with fresh streams, which are removed at the end."""
+    """A connection, and streams that stay until ``remove_streams``."""
     connection = await raw_worker.connect(plan.settings)
     raw = Raw(connection, plan, kind)
     try:
         await raw.open()
         yield raw
-        await raw.remove()
     finally:
         await connection.close()
 
@@ -45,7 +47,6 @@ class Raw:
         self._plan = plan
         self._kind = kind
         self._prefix = f"{plan.prefix}-raw"
-        self._numbers = count()
         self._waiting: dict[str, asyncio.Future[None]] = {}
 
     async def open(self) -> None:
@@ -57,23 +58,19 @@ class Raw:
         await self._jetstream.add_consumer(f"{p}-t", worker)
         self._results = await self._connection.subscribe(f"{p}.r.*", cb=self._result)
 
-    async def remove(self) -> None:
-        for store in "tr":
-            await self._jetstream.delete_stream(f"{self._prefix}-{store}")
-
     async def _result(self, message: Msg) -> None:
         waiting = self._waiting.pop(message.subject.rpartition(".")[2], None)
         if waiting is not None:
             waiting.set_result(None)
 
     async def send(self) -> None:
-        await self._publish(str(next(self._numbers)))
+        await self._publish(str(next(_numbers)))
 
     async def _publish(self, key: str) -> None:
         await self._jetstream.publish(f"{self._prefix}.t.{key}", BODY, headers={"Nats-Msg-Id": key})
 
     async def ask(self) -> None:
-        key = str(next(self._numbers))
+        key = str(next(_numbers))
         done = self._waiting[key] = asyncio.get_running_loop().create_future()
         await self._publish(key)
         await done
@@ -89,7 +86,7 @@ class Raw:
 
         subscription = await self._connection.subscribe(f"{inbox}.*", cb=confirmed)
         for _ in range(number):
-            key = str(next(self._numbers))
+            key = str(next(_numbers))
             await self._connection.publish(
                 f"{self._prefix}.t.{key}", BODY, reply=f"{inbox}.{key}", headers={"Nats-Msg-Id": key}
             )
@@ -110,13 +107,16 @@ class Raw:
 
 
 async def remove_streams(plan: Plan) -> None:
-    """Remove every stream of this run from the broker, whoever made it."""
-    connection = await raw_worker.connect(plan.settings)
+    """Remove every stream of this run from the broker, if that can be reached."""
+    try:
+        connection = await raw_worker.connect(plan.settings)
+    except (NatsError, OSError):
+        return
     try:
         jetstream = connection.jetstream()
         for stream in await jetstream.streams_info():
-            subjects = stream.config.subjects or []
-            if stream.config.name and any(subject.startswith(f"aq-{plan.prefix}") for subject in subjects):
-                await jetstream.delete_stream(stream.config.name)
+            name, subjects = stream.config.name, stream.config.subjects or []
+            if name and any(subject.startswith((f"aq-{plan.prefix}", plan.prefix)) for subject in subjects):
+                await jetstream.delete_stream(name)
     finally:
         await connection.close()

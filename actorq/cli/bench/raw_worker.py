@@ -37,8 +37,12 @@ async def connect(settings: Mapping[str, str]) -> Client:
     return await nats.connect(
         settings["ACTORQ_TRANSPORT"].split(","), user=settings.get("NATS_USER"), password=settings.get("NATS_PASSWORD"),
         token=settings.get("NATS_TOKEN"), user_credentials=settings.get("NATS_CREDS"),
-        nkeys_seed=settings.get("NATS_NKEY"), tls=tls, allow_reconnect=False,
+        nkeys_seed=settings.get("NATS_NKEY"), tls=tls, allow_reconnect=False, error_cb=_ignore,
     )  # fmt: skip
+
+
+async def _ignore(_: Exception) -> None:
+    """What goes wrong is raised where it is awaited; nats-py would also log it, with a traceback."""
 
 
 class Worker:
