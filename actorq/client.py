@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 import anyio
+import msgspec
+from msgspec.structs import replace
 
 from actorq.core.codec import Undecodable, decode_envelope, decode_record, encode_envelope, headers_of, pack, unpack_map
 from actorq.core.ids import key_of, made_at, origin_of
@@ -22,7 +25,7 @@ from actorq.core.size import check_size
 from actorq.errors import BrokerUnavailable, ResultExpired, ResultTimeout, TransportError, UnknownTask
 from actorq.model.address import Mailbox, Namespace, parse_subject
 from actorq.model.envelope import Envelope, Record
-from actorq.model.message import Expect, Message, Publication, Schedule
+from actorq.model.message import Confirmation, Expect, Message, Publication, Schedule, Stored
 from actorq.ports.transport import Subscription, Transport
 from actorq.register import Register
 
@@ -55,8 +58,7 @@ class Running(Protocol):
 RUNNING: ContextVar[Running | None] = ContextVar("actorq_running", default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One task to send. ``at``: not before this moment (epoch seconds). ``exclusive``: only if no copy of it exists."""
 
     mailbox: Mailbox
@@ -138,7 +140,12 @@ class Client:
             await self.register.ensure(mailbox)
         tickets = [self._claim(o.envelope.id) for o in outgoing]
         limit = self.send_timeout if timeout is None else timeout
-        taken = await self._send(list(outgoing), publications, anyio.current_time() + limit)
+        began = time.monotonic()
+        answers = await self.transport.publish(publications, timeout=min(TRY_TIMEOUT, limit))
+        taken: set[int] = set()
+        if not all(type(answer) is Stored and not answer.duplicate for answer in answers):
+            left = limit - (time.monotonic() - began)
+            taken = await self._insist(list(outgoing), publications, answers, anyio.current_time() + left)
         return [(ticket, i in taken) for i, ticket in enumerate(tickets)]
 
     def _publication(self, outgoing: Outgoing) -> Publication:
@@ -154,15 +161,18 @@ class Client:
             expect = Expect(0, self.namespace.copies(envelope.actor, key))
         return Publication(subject, body, headers_of(envelope), msg_id=envelope.id, expect=expect, schedule=schedule)
 
-    async def _send(self, outgoing: list[Outgoing], publications: list[Publication], deadline: float) -> set[int]:
+    async def _insist(
+        self,
+        outgoing: list[Outgoing],
+        publications: list[Publication],
+        answers: Sequence[Confirmation],
+        deadline: float,
+    ) -> set[int]:
+        """Send again what is not confirmed, as D-7 says; gives which of them were there before."""
         taken: set[int] = set()
         todo = list(range(len(outgoing)))
-        tries = {i: Sending(exclusive=o.exclusive or o.envelope.repeat) for i, o in enumerate(outgoing)}
-        while todo:
-            now = anyio.current_time()
-            answers = await self.transport.publish(
-                [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, deadline - now))
-            )
+        tries = [Sending(exclusive=o.exclusive or o.envelope.repeat) for o in outgoing]
+        while True:
             again: list[int] = []
             pause, now = 0.0, anyio.current_time()
             for i, answer in zip(todo, answers, strict=True):
@@ -179,10 +189,13 @@ class Client:
                         if repeat and not outgoing[i].envelope.repeat:
                             outgoing[i] = replace(outgoing[i], envelope=replace(outgoing[i].envelope, repeat=True))
                             publications[i] = self._publication(outgoing[i])
-            todo = again
-            if todo:
-                await anyio.sleep(pause)
-        return taken
+            if not again:
+                return taken
+            await anyio.sleep(pause)
+            todo, left = again, deadline - anyio.current_time()
+            answers = await self.transport.publish(
+                [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, left))
+            )
 
     # ---- awaiting
 
@@ -214,20 +227,25 @@ class Client:
         record = ticket.outcome()
         if record is not None:
             return record
+        if timeout is None:
+            return await self._listen(ticket)
         with anyio.move_on_after(timeout):
-            if origin_of(ticket.id) == self.origin:
-                return await self._watch(ticket)
-            listening = await self.transport.subscribe(
-                self.namespace.wake(origin_of(ticket.id), ticket.id), lambda m: ticket.fulfil(m.body), self._gap
-            )
-            try:
-                return await self._watch(ticket)
-            finally:
-                listening.close()
+            return await self._listen(ticket)
         raise ResultTimeout(
             f"task {ticket.id} has no outcome after {timeout:g} s; it goes on, await its handle again",
             task_id=ticket.id,
         )
+
+    async def _listen(self, ticket: Ticket) -> Record:
+        origin = origin_of(ticket.id)
+        if origin == self.origin:
+            return await self._watch(ticket)
+        subject = self.namespace.wake(origin, ticket.id)
+        listening = await self.transport.subscribe(subject, lambda m: ticket.fulfil(m.body), self._gap)
+        try:
+            return await self._watch(ticket)
+        finally:
+            listening.close()
 
     async def _watch(self, ticket: Ticket) -> Record:
         pause, started, noticed = FIRST_LOOK, anyio.current_time(), False

@@ -15,14 +15,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
 from actorq.errors import ConfigError
 from actorq.model.address import Mailbox, token
 from actorq.runtime.attend import Attendant
 from actorq.runtime.execute import Engine
 from actorq.runtime.mailbox import ActorRunner
-from actorq.runtime.settle import Settler
 from actorq.runtime.shutdown import Shutdown, listen
 from actorq.runtime.target import Target
 from actorq.runtime.watchdog import Watchdog, end_process
@@ -68,7 +67,6 @@ class Worker:
         self.options = options or WorkerOptions()
         self.name = token(self.options.name or _default_name(), "worker name")
         self.runners: dict[str, ActorRunner] = {}
-        self._settler = Settler()
         self._stack = AsyncExitStack()
         self._owns_process = self._drained = False
 
@@ -79,7 +77,7 @@ class Worker:
             await stack.enter_async_context(self.system)
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
             engine = self._engine(state)
-            tasks = await stack.enter_async_context(_tasks())
+            tasks = await stack.enter_async_context(_shelter())
             watchdog = Watchdog(lambda: _overdue(engine), end=end_process if self._owns_process else None)
             stack.enter_context(watchdog)
             tasks.start_soon(watchdog.beat)
@@ -125,7 +123,7 @@ class Worker:
         for target in self.system.actors.values():
             adapted, exhausted = self._adapted(target), partial(self._exhausted, target.name)
             self.runners[target.name] = ActorRunner(
-                engine, adapted, self._settler, tasks, lease=self.options.lease, exhausted=exhausted
+                engine, adapted, tasks, lease=self.options.lease, exhausted=exhausted
             )
         attendant = Attendant(
             engine.transport, engine.namespace, self.name, answer=self._answer, bind=self._bind, rescan=self._rescan
@@ -183,18 +181,18 @@ class Worker:
         if self._drained:
             return
         self._drained = True
-        for runner in self.runners.values():
-            await runner.stop_pulling()
-        with self._grace:
-            self._grace.deadline = anyio.current_time() + self.options.shutdown_timeout
-            await self._finished()
-        if self.idle():
-            return
-        self._settler.hurry(SETTLE_WITHIN)
-        for runner in self.runners.values():
-            runner.cancel_running()
-        with anyio.move_on_after(SETTLE_WITHIN):
-            await self._finished()
+        try:
+            for runner in self.runners.values():
+                await runner.stop_pulling()
+            with self._grace:
+                self._grace.deadline = anyio.current_time() + self.options.shutdown_timeout
+                await self._finished()
+        finally:
+            # Shielded: also a program that is cancelled hands back what it holds (test_a_stop_while_settling).
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
+                for runner in self.runners.values():
+                    runner.cancel_running()
+                await self._finished()
 
     async def _finished(self) -> None:
         for runner in self.runners.values():
@@ -221,15 +219,27 @@ class Worker:
 
 
 @asynccontextmanager
-async def _tasks() -> AsyncGenerator[TaskGroup, None]:
-    """A task group that does not wrap the error of its body, and is cancelled at its end."""
-    group = anyio.create_task_group()
-    await group.__aenter__()
+async def _shelter() -> AsyncGenerator[TaskGroup, None]:
+    """A task group that the cancellation of its surroundings does not reach; it is cancelled at its end."""
+
+    async def stay(*, task_status: TaskStatus[TaskGroup]) -> None:
+        # Shielded: an outcome that exists must not be lost to a cancellation (test_a_stop_while_settling).
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as inner:
+                task_status.started(inner)
+                await anyio.sleep_forever()
+
+    outer = anyio.create_task_group()
+    await outer.__aenter__()
     try:
-        yield group
+        group: TaskGroup = await outer.start(stay)
+        try:
+            yield group
+        finally:
+            group.cancel_scope.cancel()
     finally:
-        group.cancel_scope.cancel()
-        await group.__aexit__(None, None, None)
+        # Not given the body's exception: that one passes as it is, not wrapped into a group.
+        await outer.__aexit__(None, None, None)
 
 
 def _overdue(engine: Engine) -> float:

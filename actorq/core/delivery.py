@@ -7,7 +7,9 @@ interleaving breaks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from actorq.model.envelope import Envelope, Record
 

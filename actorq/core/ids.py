@@ -6,6 +6,7 @@ import hashlib
 import re
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS = [one + other for one in _DIGITS for other in _DIGITS]
 _TIME, _TAIL, _ORIGIN = 9, 13, 6
 TAIL_BITS = _TAIL * 5
 USER_ORIGIN = "_"
@@ -14,10 +15,11 @@ _MADE = re.compile(r"[0-9a-v]{22}-([0-9a-v]{6})(?:-(u[0-9a-v]{1,26}))?\Z")
 
 def _base32(number: int, length: int) -> str:
     text = ""
-    for _ in range(length):
-        text = _DIGITS[number & 31] + text
-        number >>= 5
-    return text
+    while length > 1:
+        text = _PAIRS[number & 1023] + text
+        number >>= 10
+        length -= 2
+    return _DIGITS[number & 31] + text if length else text
 
 
 def _hash(text: str, length: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from actorq.errors import InvalidName
 
-TOKEN_RULE = "1 to 64 of A-Z a-z 0-9 _ -"
+NAME_RULE = "1 to 64 of A-Z a-z 0-9 _ -"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -15,7 +15,7 @@ def token(value: object, what: str) -> str:
     """Return ``value`` if it is one subject token, else raise InvalidName naming ``what`` and the rule."""
     if isinstance(value, str) and _TOKEN.match(value):
         return value
-    raise InvalidName(f"{what} {value!r} is not a valid name: use {TOKEN_RULE}", name=value)
+    raise InvalidName(f"{what} {value!r} is not a valid name: use {NAME_RULE}", name=value)
 
 
 @dataclass(frozen=True, slots=True)

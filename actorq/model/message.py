@@ -1,17 +1,22 @@
-"""What goes to a broker and what comes back, in terms that every driver shares."""
+"""What goes to a broker and what comes back, in terms that every driver shares.
+
+What is made for each message is a Struct: a frozen dataclass takes ten times as long to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import msgspec
 
 from actorq.errors import TransportError
 
-NO_HEADERS: Mapping[str, str] = {}
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Expect:
+class Expect(msgspec.Struct, frozen=True):
     """Store only if the newest message matching ``subject`` has ``sequence`` (0: there is none).
 
     ``subject`` may contain ``*`` tokens and may differ from the published one; both lie in one stream.
@@ -21,8 +26,7 @@ class Expect:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(msgspec.Struct, frozen=True):
     """Hold the message and publish it to ``target`` when due.
 
     Exactly one of ``at`` (seconds since the epoch), ``every`` (seconds, at least 1) and ``cron`` (six fields, in
@@ -36,8 +40,7 @@ class Schedule:
     timezone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True):
     """One message to store. ``ttl`` in seconds (at least 1). ``msg_id`` drops repeats within the duplicate window.
 
     Order of checks: ``expect`` first, ``msg_id`` second. Where the id repeats, nothing is stored. ``replace``: once
@@ -46,7 +49,7 @@ class Publication:
 
     subject: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    headers: Mapping[str, str] = NO_HEADERS
     msg_id: str | None = None
     expect: Expect | None = None
     ttl: float | None = None
@@ -54,28 +57,25 @@ class Publication:
     replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A stored message (or, from a lossy subscription, a passing one: sequence 0 and ``at`` 0.0 where unknown)."""
 
     subject: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = NO_HEADERS
     sequence: int = 0
     at: float = 0.0
     reply: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """Confirmed. ``duplicate``: the same ``msg_id`` was there already, as ``sequence``, and nothing was added."""
 
     sequence: int
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The expected sequence did not hold; surely not stored."""
 
 

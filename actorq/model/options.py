@@ -66,7 +66,7 @@ _LATER: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How an actor is run. ``timeout``: seconds for one attempt, None for no limit. ``result_ttl``: None for the system's."""
+    """How an actor is run. ``timeout``: seconds for one attempt (None: no limit). ``result_ttl``: None: the system's."""
 
     queue: str = "default"
     concurrency: int = 16
@@ -182,9 +182,7 @@ def _call_value(name: str, value: Any) -> dict[str, Any]:
         return {"time_limit": None, "unlimited": True} if value is None else {"time_limit": duration(value, what)}
     if name in ("expires", "deadline"):
         return {f"{name}_at": _moment(value, what)} if isinstance(value, datetime) else {name: duration(value, what)}
-    if name == "ignore_result":
-        return {name: bool(value)}
-    return {name: dict(value)}
+    return {name: bool(value) if name == "ignore_result" else dict(value)}
 
 
 def _moment(value: object, what: str) -> float:

@@ -34,9 +34,9 @@ class Delivery(Protocol):
         ...
 
     def keep(self, limit: float, lost: Callable[[], None]) -> None:
-        """Renew for at most ``limit`` seconds from now; call ``lost`` (in the loop, once) if the lease ran out while held.
+        """Renew for at most ``limit`` seconds from now.
 
-        Before the first ``keep`` the limit is infinite and nobody is told.
+        ``lost`` is called in the loop, once, if the lease ran out while held. Before the first ``keep`` the limit is infinite and nobody is told.
         """
         ...
 
@@ -99,7 +99,7 @@ class Transport(Protocol):
         ...
 
     async def publish(self, messages: Sequence[Publication], *, timeout: float) -> Sequence[Confirmation]:
-        """Store messages in their order, pipelined, one try each; wait for all confirmations at most ``timeout`` seconds.
+        """Store messages in their order, pipelined, one try each; wait at most ``timeout`` seconds for all answers.
 
         Never raises for one message: each has its own confirmation. While there is no connection it waits for one.
         """

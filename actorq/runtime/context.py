@@ -38,7 +38,7 @@ class Run:
         self._stopped = False
         self.lent = 0
         self._slots = slots
-        self._calls: Counter[str] = Counter()
+        self._calls: Counter[str] | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -53,6 +53,8 @@ class Run:
     def child_id(self, actor: str, body: bytes) -> str:
         """The id of a task sent from this run: the same whenever the run is repeated (C-2)."""
         path = f"{actor}:{hashlib.blake2b(body, digest_size=16).hexdigest()}"
+        if self._calls is None:
+            self._calls = Counter()
         self._calls[path] += 1
         return derive_id(self.envelope.id, f"{path}:{self._calls[path]}", origin_of(self.envelope.id))
 

@@ -72,8 +72,8 @@ class Job:
     limit: float = math.inf
     limited_by_deadline: bool = False
     ends_at: float = math.inf
-    waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    settling: anyio.CancelScope | None = None
+    waiting: anyio.CancelScope | None = None
+    has_slot: bool = False
     lost: bool = False
     stopping: bool = False
 
@@ -88,22 +88,28 @@ class Job:
     def stop(self) -> None:
         """End the run early, or do not start it; the message is to be handed back."""
         self.stopping = True
-        self.waiting.cancel()
-        if self.run is not None:
-            self.run.stop()
+        self._interrupt()
 
     def lose(self) -> None:
         """The lease ran out: end the run early and leave the message to its next holder."""
         self.lost = True
-        self.waiting.cancel()
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
         if self.run is not None:
             self.run.stop()
-        if self.settling is not None:
-            self.settling.cancel()
 
-    def withdrawn(self) -> Outcome:
-        """What becomes of a message that this worker may no longer start."""
-        return Left("its lease ran out before it started") if self.lost else HandedBack()
+    def withdrawn(self) -> Outcome | None:
+        """What becomes of a message that this worker may no longer start; None while it may."""
+        if self.lost:
+            return Left("its lease ran out before it started")
+        return HandedBack() if self.stopping else None
+
+    def still_held(self) -> bool:
+        """Whether its lease goes on."""
+        return not self.lost
 
 
 def decode(job: Job) -> Outcome | None:
@@ -134,10 +140,10 @@ async def prepare(job: Job) -> Outcome | None:
 async def look(job: Job) -> Outcome | None:
     """A message that may have been run before looks before it runs (D-2)."""
     engine, envelope = job.engine, job.envelope
-    newest = await patiently(lambda: newest_copy(engine.transport, engine.namespace, envelope))
+    newest = await patiently(lambda: newest_copy(engine.transport, engine.namespace, envelope), job.still_held)
     if isinstance(after_newer(job.own, newest), AckUnrun):
         return Superseded()
-    record = await patiently(lambda: stored_record(engine.transport, engine.namespace, envelope.id))
+    record = await patiently(lambda: stored_record(engine.transport, engine.namespace, envelope.id), job.still_held)
     verdict = after_record(job.own, record)
     if isinstance(verdict, AckUnrun):
         return Superseded()

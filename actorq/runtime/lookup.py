@@ -39,10 +39,12 @@ async def stored_record(transport: Transport, namespace: Namespace, task_id: str
     return None if found is None else readable_record(found.body)
 
 
-async def patiently(read: Callable[[], Awaitable[T]]) -> T:
-    """Read, again and again while the broker is away; the end of the lease cancels it."""
+async def patiently(read: Callable[[], Awaitable[T]], while_: Callable[[], bool]) -> T:
+    """Read, again and again while the broker is away and ``while_`` holds. Raises TransportError."""
     while True:
         try:
             return await read()
         except BrokerUnavailable:
+            if not while_():
+                raise
             await anyio.sleep(PAUSE)

@@ -12,9 +12,10 @@ from anyio.abc import TaskGroup
 from actorq.errors import ConfigError, TransportError
 from actorq.model.address import Mailbox
 from actorq.model.message import ConsumerSpec
+from actorq.model.outcome import Outcome
 from actorq.ports.transport import Consumer, Delivery
-from actorq.runtime.execute import Engine, Job, decode, invoke, prepare
-from actorq.runtime.settle import Settler
+from actorq.runtime.execute import Engine, Job, admit, decode, invoke, prepare, resolve
+from actorq.runtime.settle import settle
 from actorq.runtime.slots import Slots
 from actorq.runtime.target import Target
 from actorq.runtime.threads import Threads
@@ -35,7 +36,6 @@ class ActorRunner:
         self,
         engine: Engine,
         target: Target,
-        settler: Settler,
         tasks: TaskGroup,
         *,
         lease: float,
@@ -47,7 +47,6 @@ class ActorRunner:
         self.threads = Threads(target.policy.abandoned_limit, exhausted)
         self.jobs: set[Job] = set()
         self.stopping = False
-        self._settler = settler
         self._tasks = tasks
         self._lease = lease
         self._pullers: dict[Mailbox, _Puller] = {}
@@ -86,24 +85,31 @@ class ActorRunner:
         return job
 
     async def _process(self, job: Job, puller: _Puller) -> None:
-        taken, outcome = False, decode(job)
         try:
-            if outcome is None:
-                with job.waiting:
-                    await self.slots.acquire()
-                    taken = True
-                    puller.forget(job)
-                    outcome = await prepare(job)
-                if job.waiting.cancelled_caught:
-                    outcome = job.withdrawn()
-            await self._settler.settle(job, outcome or await invoke(job))
+            await settle(job, decode(job) or await self._begin(job, puller) or await invoke(job))
         finally:
             if job.run is not None:
                 job.run.end()
-            elif taken:
+            elif job.has_slot:
                 self.slots.release()
             self._forget(job)
             puller.forget(job)
+
+    async def _begin(self, job: Job, puller: _Puller) -> Outcome | None:
+        """Take a slot, then do all that comes before the handler; an outcome if it must not run."""
+        if (outcome := job.withdrawn()) is not None:
+            return outcome
+        if not job.repeated and self.slots.take():
+            job.has_slot = True
+            puller.forget(job)
+            return resolve(job) or admit(job)
+        job.waiting = anyio.CancelScope()
+        with job.waiting:
+            await self.slots.acquire()
+            job.has_slot = True
+            puller.forget(job)
+            return await prepare(job)
+        return job.withdrawn()
 
     def _forget(self, job: Job) -> None:
         self.jobs.discard(job)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import assert_never
 
 import anyio
+from msgspec.structs import replace
 
 from actorq.client import readable_record
 from actorq.core.codec import encode_dead, encode_envelope, encode_record, headers_of
@@ -37,39 +37,16 @@ TRY_TIMEOUT = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
-class Settler:
-    """Settles outcomes. Shielded; goes on until it is done or the lease ends, while stopping for a bounded time."""
+async def settle(job: Job, outcome: Outcome) -> None:
+    """Make ``outcome`` durable and acknowledge, or leave the message to its lease, with a line in the log.
 
-    def __init__(self) -> None:
-        self._deadline = float("inf")
-        self._scopes: set[anyio.CancelScope] = set()
-
-    def hurry(self, seconds: float) -> None:
-        """From now on every settling has ``seconds`` left (E-4)."""
-        self._deadline = anyio.current_time() + seconds
-        for scope in self._scopes:
-            scope.deadline = self._deadline
-
-    async def settle(self, job: Job, outcome: Outcome) -> None:
-        """Make ``outcome`` durable and acknowledge, or leave the message to its lease, with a line in the log."""
-        # Shielded: an outcome that exists must not be lost to a cancellation:
-        # tests/spec/test_shutdown.py::test_a_stop_while_settling.
-        scope = anyio.CancelScope(shield=True, deadline=self._deadline)
-        self._scopes.add(scope)
-        job.settling = scope
-        try:
-            with scope:
-                await _settle(job, outcome)
-        except TransportError as error:
-            job.delivery.release()
-            log.error("task %s of %s: its outcome cannot be stored: %s", job.envelope.id, job.envelope.to, error)
-        finally:
-            self._scopes.discard(scope)
-        if scope.cancelled_caught:
-            job.delivery.release()
-            log.warning(
-                "task %s of %s: its outcome was not stored in time; its lease decides", job.envelope.id, job.envelope.to
-            )
+    Goes on until it is done or the lease ends (E-4). Nothing but the worker's own stop cancels it.
+    """
+    try:
+        await _settle(job, outcome)
+    except TransportError as error:
+        job.delivery.release()
+        log.error("task %s of %s: its outcome cannot be stored: %s", job.envelope.id, job.envelope.to, error)
 
 
 async def _settle(job: Job, outcome: Outcome) -> None:
@@ -125,7 +102,7 @@ async def _record(job: Job, outcome: Done | Failed) -> Record | None:
         publication = Publication(subject, body, expect=Expect(expected, subject), ttl=max(1.0, ttl))
         if isinstance(await _store(job, publication), Stored):
             return record
-        found = await patiently(lambda: transport.get(subject))
+        found = await patiently(lambda: transport.get(subject), job.still_held)
         stored = None if found is None else readable_record(found.body)
         if found is None or stored is None:
             expected = 0 if found is None else found.sequence
@@ -178,8 +155,8 @@ async def _hand_back(job: Job) -> bool:
     if isinstance(answer, Stored):
         return True
     engine = job.engine
-    newest = await patiently(lambda: newest_copy(engine.transport, engine.namespace, job.envelope))
-    record = await patiently(lambda: stored_record(engine.transport, engine.namespace, job.envelope.id))
+    newest = await patiently(lambda: newest_copy(engine.transport, engine.namespace, job.envelope), job.still_held)
+    record = await patiently(lambda: stored_record(engine.transport, engine.namespace, job.envelope.id), job.still_held)
     match after_reissue_refused(job.own, newest, record):
         case AckUnrun():
             return True
@@ -208,6 +185,8 @@ async def _store(job: Job, publication: Publication) -> Stored | Refused:
             case Stored() | Refused():
                 return answer
             case NotStored(error, permanent=True):
+                raise error
+            case NotStored(error) if job.lost:
                 raise error
             case NotStored(error):
                 if pause == FIRST_PAUSE:

@@ -27,6 +27,13 @@ class Slots:
         """How many slots nobody holds or waits for after a loan."""
         return max(0, self.capacity - self.running - len(self._resuming))
 
+    def take(self) -> bool:
+        """Take a slot if one is free and nobody waits for it."""
+        if self.running < self.capacity and not self._resuming and not self._starting:
+            self.running += 1
+            return True
+        return False
+
     async def acquire(self) -> None:
         """Take a slot. Cancelled while waiting, none is taken."""
         await self._take(self._starting)

@@ -65,3 +65,10 @@ def sources() -> tuple[Source, ...]:
     """All files of the package and its drivers."""
     files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
     return tuple(Source(file.relative_to(ROOT).as_posix(), file.read_text()) for file in files)
+
+
+@lru_cache
+def names_of_tests() -> frozenset[str]:
+    """The names of all test functions."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    return frozenset(name for file in files for name in re.findall(r"def (test_\w+)\(", file.read_text()))

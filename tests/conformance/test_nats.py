@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -37,7 +37,7 @@ class NatsHarness:
         await transport.cut()
 
     @asynccontextmanager
-    async def outage(self) -> AsyncIterator[None]:
+    async def outage(self) -> AsyncGenerator[None]:
         await run_sync(self._broker.kill)
         try:
             yield

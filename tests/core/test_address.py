@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorq.errors import InvalidName
-from actorq.model.address import TOKEN_RULE, Mailbox, Namespace, parse_address, parse_subject, token
+from actorq.model.address import NAME_RULE, Mailbox, Namespace, parse_address, parse_subject, token
 from tests.core.strategies import tokens
 
 mailboxes = st.builds(Mailbox, queue=tokens, lane=st.integers(0, 9), actor=tokens)
@@ -23,7 +23,7 @@ def test_tokens(name: str) -> None:
 def test_what_is_no_token_is_refused_with_the_rule(name: object) -> None:
     with pytest.raises(InvalidName) as caught:
         token(name, "queue")
-    assert str(caught.value) == f"queue {name!r} is not a valid name: use {TOKEN_RULE}"
+    assert str(caught.value) == f"queue {name!r} is not a valid name: use {NAME_RULE}"
     assert caught.value.name == name
 
 

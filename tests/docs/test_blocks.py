@@ -32,7 +32,7 @@ INFOS = {"", "no-run", "pytest"}
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """An importable ``__main__`` in a folder of its own, with a broker of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setenv("ACTORQ_TRANSPORT", f"memory:{uuid.uuid4().hex}")
     main = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)

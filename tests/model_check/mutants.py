@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from actorq.core import delivery
 from actorq.core.delivery import AckUnrun, Copy, Held, Keep, LookRecord, Reissue, Repeat, Replace, Run
 from actorq.core.sending import Sending, TryAgain, Verdict
@@ -65,7 +67,7 @@ def loser_stops(_: Held, __: Record, ___: int) -> Replace | Repeat | AckUnrun:
 def own_value_repeated(own: Held, record: Record, sequence: int) -> Replace | Repeat | AckUnrun:
     verdict = delivery.record_refused(own, record, sequence)
     if isinstance(verdict, Repeat):
-        return Repeat(replace(verdict.record, state="succeeded", value="ok own"))
+        return Repeat(structs.replace(verdict.record, state="succeeded", value="ok own"))
     return verdict
 
 
@@ -83,7 +85,7 @@ def ignored_unrecorded(envelope: Envelope, _: int) -> bool:
 
 def reissued_as_new(envelope: Envelope, deliveries: int, own: Held, **how: Any) -> Reissue:
     plan = delivery.reissue(envelope, deliveries, own, **how)
-    return replace(plan, envelope=replace(plan.envelope, repeat=False))
+    return replace(plan, envelope=structs.replace(plan.envelope, repeat=False))
 
 
 def reissued_under_first_id(envelope: Envelope, deliveries: int, own: Held, **how: Any) -> Reissue:
@@ -96,7 +98,7 @@ def reissued_into_nothing(envelope: Envelope, deliveries: int, own: Held, **how:
 
 def snooze_counts_not(envelope: Envelope, deliveries: int, own: Held, **how: Any) -> Reissue:
     plan = delivery.reissue(envelope, deliveries, own, **how)
-    return replace(plan, envelope=replace(plan.envelope, attempt=envelope.attempt))
+    return replace(plan, envelope=structs.replace(plan.envelope, attempt=envelope.attempt))
 
 
 def refused_means_done(_: Held, __: Copy | None, ___: Record | None) -> AckUnrun | Repeat | Keep:

@@ -120,7 +120,7 @@ async def test_built_in_errors_keep_their_class(system: ActorSystem) -> None:
 
     @system.actor
     def fail() -> None:
-        {}["missing"]
+        dict[str, int]()["missing"]
 
     async with system, Worker(system):
         with pytest.raises(KeyError) as caught:
@@ -128,7 +128,7 @@ async def test_built_in_errors_keep_their_class(system: ActorSystem) -> None:
         error = caught.value
         assert isinstance(error, RemoteError)
         assert (error.actor, error.attempts, error.type_name) == ("fail", 1, "KeyError")
-        assert '{}["missing"]' in error.remote_traceback
+        assert 'dict[str, int]()["missing"]' in error.remote_traceback
         assert error.task_id
 
 

@@ -21,7 +21,7 @@ from actorq_nats.link import Link, NotEncrypted, Sink
 log = logging.getLogger("actorq.nats")
 
 RETRY_PAUSE = 0.25
-ATTEMPT_TIMEOUT = 5.0
+ATTEMPT_TIMEOUT = 5
 SILENCE = 3.0
 """Seconds without an answer to a ping after which a link is given up."""
 SILENT_BEATS = 3
@@ -170,8 +170,8 @@ class Connection:
         log.warning("connection %r to %s is lost (%s); looking for the broker", self._settings.name, self.where, reason)
         self._dispose(link)
         for future in self._round_trips:
-            future.set_exception(self.unavailable())
-        self._round_trips.clear()
+            if not future.done():
+                future.set_exception(self.unavailable())
         for listener in list(self._listeners):
             listener.disconnected()
         self._lost.set()
@@ -301,8 +301,10 @@ class Connection:
             log.warning("connection %r to %s: %s", self._settings.name, self.where, text)
             return
         taken = [listener.denied(*denial) for listener in list(self._listeners)]
-        if not any(taken) and denial not in self._told:
-            self._told.add(denial)
+        # Subjects of acks and events have many values: one complaint for what begins alike.
+        alike = (denial[0], ".".join(denial[1].split(".")[:4]))
+        if not any(taken) and alike not in self._told:
+            self._told.add(alike)
             log.error("%s at %s: %s; allow it in the broker's permissions", self.user, self.where, text)
 
 

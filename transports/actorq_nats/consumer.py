@@ -55,7 +55,7 @@ class NatsDelivery:
 
 
 class NatsConsumer:
-    """``io`` and ``home``: the ways into the I/O loop and into the application's. ``lease`` is set by the I/O thread."""
+    """``io`` and ``home``: the ways into the I/O loop and the application's. ``lease`` is set by the I/O thread."""
 
     def __init__(
         self,
@@ -82,8 +82,9 @@ class NatsConsumer:
     async def receive(self) -> Sequence[NatsDelivery]:
         await checkpoint()
         while not self._arrived:
+            if isinstance(self._error, TransportError):
+                raise self._error
             if self._error is not None:
-                # A new one each time: one and the same would gather a longer traceback with each raise.
                 raise TransportError(f"consumer {self._name} delivers no more: {self._error}") from self._error
             self._bell = anyio.Event()
             await self._bell.wait()
@@ -91,7 +92,7 @@ class NatsConsumer:
 
     async def stop(self) -> Sequence[NatsDelivery]:
         rest = await self._stop(self)
-        self.end(TransportError("it was stopped"))
+        self.end(TransportError(f"consumer {self._name} was stopped"))
         return rest
 
     def take(self) -> Sequence[NatsDelivery]:

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -98,33 +99,57 @@ class Options:
 
 
 def _credentials(settings: ConnectionSettings, parts: list[SplitResult]) -> tuple[dict[str, Any], str]:
+    """What to pass to nats-py, and whom that makes us, in words."""
     if settings.creds is not None:
-        return {"user_credentials": _file(settings.creds, "creds")}, "the user of the credentials file"
+        _check_creds(_read("creds", settings.creds))
+        return {"user_credentials": settings.creds}, "the user of the credentials file"
     if settings.nkey is not None:
-        if settings.nkey.startswith("SU") and not Path(settings.nkey).exists():
-            return {"nkeys_seed_str": settings.nkey}, "the user of the nkey"
-        return {"nkeys_seed": _file(settings.nkey, "nkey")}, "the user of the nkey"
-    if settings.token is not None:
-        return {"token": settings.token}, "the user of the token"
-    if settings.user is not None:
-        return {"user": settings.user, "password": settings.password or ""}, f"user {settings.user!r}"
+        given = settings.nkey
+        seed = given if given.startswith("SU") and not Path(given).exists() else _read("nkey", given)
+        _check_seed(seed)
+        return {"nkeys_seed_str": seed}, "the user of the nkey"
+    user, password = settings.user, settings.password
+    token = settings.token
     for part in parts:
-        if part.username is not None and part.password is not None:
-            user = unquote(part.username)
-            return {"user": user, "password": unquote(part.password)}, f"user {user!r}"
-        if part.username is not None:
-            return {"token": unquote(part.username)}, "the user of the token"
+        if user is None and token is None and part.username is not None:
+            if part.password is None:
+                token = unquote(part.username)
+            else:
+                user, password = unquote(part.username), unquote(part.password)
+    if token is not None:
+        return {"token": token}, "the user of the token"
+    if user is not None:
+        return {"user": user, "password": password or ""}, f"user {user!r}"
     return {}, "a user without credentials"
 
 
-def _file(path: str, setting: str) -> str:
-    if not Path(path).is_file():
-        raise ConfigError(f"nats.{setting}: there is no file {path}")
+def _read(setting: str, path: str) -> str:
     try:
-        import nkeys  # noqa: F401, PLC0415  an optional dependency of nats-py, needed to sign
+        return Path(path).read_text()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"nats.{setting}: {path} cannot be read: {error}") from error
+
+
+def _check_creds(text: str) -> None:
+    # nats-py looks for these lines without noticing the end of the file.
+    if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
+        raise ConfigError("nats.creds: the file is no NATS credentials file: it needs a user's JWT and its seed")
+    _nkeys("creds")
+
+
+def _check_seed(seed: str) -> None:
+    nkeys = _nkeys("nkey")
+    try:
+        nkeys.from_seed(bytearray(seed.strip().encode())).wipe()
+    except nkeys.NkeysError:
+        raise ConfigError("nats.nkey is no seed of a user's nkey (SU...), nor a file with one") from None
+
+
+def _nkeys(setting: str) -> Any:
+    try:
+        return import_module("nkeys")
     except ImportError:
         raise ConfigError(f"nats.{setting} needs the package nkeys: pip install nkeys") from None
-    return path
 
 
 def _context(settings: ConnectionSettings) -> ssl.SSLContext:

@@ -59,7 +59,7 @@ MEANINGS = {
 }
 
 STREAM_NOT_FOUND = 10059
-STREAM_EXISTS = 10058
+SUBJECTS_OVERLAP = 10065
 CONSUMER_NOT_FOUND = 10014
 CONSUMER_EXISTS = (10013, 10148)
 CONSUMER_OVERLAP = 10100
@@ -72,6 +72,10 @@ _ADVICE = {
     Meaning.SETUP: "correct the broker's configuration (JetStream, account limits, cluster size)",
     Meaning.HOPELESS: "the broker does not accept this",
 }
+
+
+class NobodyAnswers(BrokerUnavailable):
+    """There is nobody behind a subject of the broker's API at the moment."""
 
 
 class ApiError(Exception):
@@ -100,8 +104,8 @@ def confirmation(answer: ApiError) -> Confirmation:
         return Refused()
     error = answer.translated()
     if not isinstance(error, TransportError):
-        error = TransportError(str(error), subject=answer.subject)
-    return Failed(error, permanent=answer.meaning in (Meaning.HOPELESS, Meaning.SETUP))
+        error = BrokerUnavailable(str(error), subject=answer.subject)
+    return Failed(error, permanent=answer.meaning is Meaning.HOPELESS)
 
 
 def no_responders(subject: str) -> Failed:

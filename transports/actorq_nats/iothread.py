@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 
 import sniffio
 
+new_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    from uvloop import new_event_loop as new_loop
+    import uvloop
 except ImportError:
-    from asyncio import new_event_loop as new_loop
+    new_loop = asyncio.new_event_loop
+else:
+    new_loop = uvloop.new_event_loop
 
 T = TypeVar("T")
 Soon = Callable[[Callable[[], None]], object]

@@ -61,6 +61,11 @@ class Leases:
         self._answered = 0.0
         self._shortest = inf
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._held)
+
     def expect(self, lease: float) -> None:
         """Deliveries of this lease may come: beat often enough from now on."""
         self._shortest = min(self._shortest, lease)

@@ -1,7 +1,8 @@
 """nats-py, reduced to what it is used for here: the handshake, encryption, credentials and the parser.
 
-Its own publishing, subscriptions and reconnecting are not used. They cost several times as much for each message, buffer
-what is written while there is no connection (so that nobody knows what was sent), and answer nobody when it is lost.
+Its own publishing, subscriptions and reconnecting are not used. They cost several times as much for each message,
+buffer what is written while there is no connection (so that nobody knows what was sent), and answer nobody when it is
+lost.
 ``tests/transports/nats/test_link.py`` fails if a version of nats-py no longer has the methods that are overridden.
 """
 
@@ -47,9 +48,9 @@ class Link(Client):
         self.sinks: dict[int, Sink] = {}
         self.pongs: deque[Callable[[], None]] = deque()
         self.on_lost: Callable[[str], None] | None = None
-        self.on_error: Callable[[str], None] = str
+        self.on_error: Callable[[str], None] | None = None
         self._encrypted = encrypted
-        self._socket = _Socket()
+        self._socket = _Socket()  # type: ignore[no-untyped-call]
         self._transport = self._socket
 
     @property
@@ -64,7 +65,7 @@ class Link(Client):
 
     def send(self, data: bytes) -> None:
         """Write protocol lines, after all that was sent before."""
-        self._socket.write(data)
+        self._socket.write(data)  # type: ignore[no-untyped-call]
 
     def abort(self) -> None:
         """Drop the connection, and with it what is not yet on the wire."""
@@ -76,7 +77,7 @@ class Link(Client):
             raise error
         if isinstance(error, OSError | UnexpectedEOF):
             self.on_lost(str(error) or type(error).__name__)
-        else:
+        elif self.on_error is not None:
             self.on_error(str(error))
 
     async def heard_close(self) -> None:

@@ -18,6 +18,8 @@ from actorq_nats.wire import parse_status
 MAX_FLYING = 4_096
 MAX_FLYING_BYTES = 8 * 1024 * 1024
 """Beyond these, messages wait their turn: what was not written surely was not stored."""
+LONGEST_TIMEOUT = 31_536_000.0
+"""A year: uvloop has no timers without an end."""
 
 
 class ErrorBody(msgspec.Struct):
@@ -84,7 +86,7 @@ class Publisher:
         if batch.missing == 0:
             self._home.post(Batch.finish, batch)
             return
-        batch.timer = self._loop.call_later(batch.timeout, self._expire, batch)
+        batch.timer = self._loop.call_later(min(batch.timeout, LONGEST_TIMEOUT), self._expire, batch)
         self._queue.append(batch)
         self._pump()
 

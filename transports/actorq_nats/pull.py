@@ -1,8 +1,8 @@
 """Continuous pulling from one durable consumer, within the credit that was granted.
 
-Messages are asked for in batches and arrive on an inbox of their own. Every way in which asking can end (served, expired,
-consumer deleted, leader changed, connection lost, silence) leads back to one of two things: ask again for what has come
-back, or open anew on another inbox.
+Messages are asked for in batches and arrive on an inbox of their own. Every way in which asking can end (served,
+expired, consumer deleted, leader changed, connection lost, silence) leads back to one of two things: ask again for what
+has come back, or open anew on another inbox.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import Any
 
-from actorq.errors import ActorqError, BrokerUnavailable, TransportError
+from actorq.errors import ActorqError, BrokerUnavailable
 from actorq.model.message import ConsumerSpec
 from actorq_nats.connection import Connection
 from actorq_nats.errors import denied

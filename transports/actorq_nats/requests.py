@@ -12,7 +12,7 @@ import msgspec
 
 from actorq.errors import BrokerUnavailable
 from actorq_nats.connection import Connection
-from actorq_nats.errors import ApiError, denied
+from actorq_nats.errors import ApiError, NobodyAnswers, denied
 from actorq_nats.publisher import ErrorBody
 from actorq_nats.wire import parse_status, publish_line
 
@@ -95,12 +95,8 @@ class Requests:
         if question is None or question.answered.done():
             return
         if block and parse_status(block)[0] == 503:
-            question.answered.set_exception(
-                BrokerUnavailable(
-                    f"{question.subject}: nobody answers (a leader is being elected, or JetStream is not there)",
-                    subject=question.subject,
-                )
-            )
+            what = f"{question.subject}: nobody answers (a leader is being elected, or JetStream is not there)"
+            question.answered.set_exception(NobodyAnswers(what, subject=question.subject))
             return
         question.answers.append((block, body))
         if question.is_last(block):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -164,7 +165,8 @@ class Session:
 
     def bereaved(self) -> None:
         """The application's loop is gone without leaving its ``async with`` block: hold nothing any longer."""
-        self._loop.call_soon_threadsafe(lambda: self.start(Work(self.close)))
+        with suppress(RuntimeError):  # our own loop has ended, too
+            self._loop.call_soon_threadsafe(lambda: self.start(Work(self.close)))
 
     # The beat
 
@@ -172,6 +174,9 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
         pause = self.leases.beat()
+        if self.leases.any:
+            # Wakes the application's loop: whether it is still there is not to be known otherwise.
+            self._home.post(bool, None)
         for pull in self._pulls.values():
             pull.beat()
         self.connection.beat(partial(self.leases.answered, clock()))

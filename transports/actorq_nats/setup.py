@@ -11,7 +11,15 @@ from typing import Any
 
 from actorq.errors import ActorqError, BrokerUnavailable, ConfigError, PermissionDenied
 from actorq.model.message import ConsumerSpec, StreamSettings
-from actorq_nats.errors import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, CONSUMER_OVERLAP, STREAM_NOT_FOUND, ApiError
+from actorq_nats.errors import (
+    CONSUMER_EXISTS,
+    CONSUMER_NOT_FOUND,
+    CONSUMER_OVERLAP,
+    STREAM_NOT_FOUND,
+    SUBJECTS_OVERLAP,
+    ApiError,
+    NobodyAnswers,
+)
 from actorq_nats.requests import Requests
 from actorq_nats.topology import (
     MIN_SERVER,
@@ -58,26 +66,31 @@ class Setup:
             raise ConfigError(
                 f"nats-server {server['version']} is too old: actorq needs {'.'.join(map(str, MIN_SERVER))} or newer"
             )
-        if self._settings.manage == "none":
-            return
+        if self._settings.manage != "none":
+            await self._patiently(bool(server.get("jetstream")), deadline)
+
+    async def _patiently(self, enabled: bool, deadline: float) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                return await self._streams()
-            except BrokerUnavailable as error:
-                if not server.get("jetstream") and "nobody answers" in str(error):
+                await self._streams()
+            except NobodyAnswers as error:
+                if not enabled:
                     raise ConfigError(
                         "JetStream is not enabled on the broker: start nats-server with -js or a jetstream block"
                     ) from error
-                if loop.time() + PAUSE > deadline:
-                    raise
-                log.warning("the streams cannot be set up yet: %s", error)
-                await asyncio.sleep(PAUSE)
+                problem: BrokerUnavailable = error
+            except BrokerUnavailable as error:
+                problem = error
             except PermissionDenied as error:
-                raise PermissionDenied(
-                    f'{error}; or set streams.manage = "none" for users that may not see or make streams',
-                    subject=error.subject,
-                ) from error
+                told = f'{error}; or set streams.manage = "none" for users that may not see or make streams'
+                raise PermissionDenied(told, subject=error.subject) from error
+            else:
+                return
+            if loop.time() + PAUSE > deadline:
+                raise problem
+            log.warning("the streams cannot be set up yet: %s", problem)
+            await asyncio.sleep(PAUSE)
 
     async def _streams(self) -> None:
         problems: list[str] = []
@@ -85,7 +98,9 @@ class Setup:
             try:
                 problems += await self._stream_problems(kind, wanted)
             except ApiError as error:
-                raise error.translated() from error
+                if error.code != SUBJECTS_OVERLAP:
+                    raise error.translated() from error
+                problems.append(await self._subjects_taken(wanted))
         if problems:
             raise ConfigError("; ".join(problems), problems=tuple(problems))
 
@@ -109,6 +124,15 @@ class Setup:
         if verdict.changes and not verdict.problems:
             return await self._change_stream(name, found, verdict.changes)
         return list(verdict.problems)
+
+    async def _subjects_taken(self, wanted: Mapping[str, Any]) -> str:
+        others: set[str] = set()
+        for subject in wanted["subjects"]:
+            others.update((await self._requests.json("STREAM.NAMES", {"subject": subject})).get("streams") or ())
+        return (
+            f"stream {wanted['name']} cannot be made: {', '.join(sorted(others))} already takes subjects of "
+            f"{', '.join(wanted['subjects'])}: remove them there, or use another system name"
+        )
 
     async def _found_stream(self, name: str) -> Config | None:
         return await self._found(f"STREAM.INFO.{name}", STREAM_NOT_FOUND)

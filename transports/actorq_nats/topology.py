@@ -1,4 +1,4 @@
-"""What the broker has to hold for one namespace: its streams and consumers as they should be, and what is wrong with others.
+"""What the broker has to hold for one namespace: its streams and consumers, and what is wrong with those that exist.
 
 Pure: settings and found configurations in, wanted configurations and problems out (all as the broker's JSON has them,
 durations in nanoseconds).
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from actorq.model.message import ConsumerSpec, StreamSettings
 
 Config = Mapping[str, Any]
 SECOND = 1_000_000_000
 MAX_CONSUMERS = 5_000
+MAX_WAITING = 10_000
+"""Pull requests that may wait at one consumer; each worker has a few. The server's default is 512."""
 MIN_SERVER = (2, 14, 3)
 _UNLIMITED = (-1, 0, None)
 
@@ -136,7 +138,7 @@ def _same(key: str, have: object, value: object) -> bool:
 
 
 def _texts(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
+    return [str(item) for item in cast("list[object]", value)] if isinstance(value, list) else []
 
 
 def _problem(name: str, key: str, have: object, value: object) -> str:
@@ -167,6 +169,7 @@ def wanted_consumer(spec: ConsumerSpec) -> dict[str, Any]:
         "deliver_policy": "all",
         "ack_policy": "explicit",
         "max_deliver": -1,
+        "max_waiting": MAX_WAITING,
         **live_keys(spec),
     }
 
@@ -188,7 +191,7 @@ def judge_consumer(stream: str, found: Config, spec: ConsumerSpec) -> Verdict:
         f"consumer {spec.name} of stream {stream} has {key} {found.get(key)!r}, needed is {value!r}: "
         "remove that consumer (its messages stay), or use another queue or actor name"
         for key, value in wanted.items()
-        if key not in live and not _same(key, found.get(key), value)
+        if key not in live and key != "max_waiting" and not _same(key, found.get(key), value)
     ]
     return Verdict(tuple(problems), {key: value for key, value in live.items() if found.get(key) != value})
 

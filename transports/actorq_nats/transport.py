@@ -63,7 +63,7 @@ class NatsTransport:
             raise BrokerUnavailable(f"the connection {self._settings.name!r} is open already: make a new one")
         io = self._io = IoThread(f"actorq nats {self._settings.name}")
         self._ended = anyio.Event()
-        self._home = home = Way(soon_here(), lambda: self._bereaved())
+        self._home = home = Way(soon_here(), self._bereaved)
         session = self._session = Session(self._settings, self._options, self._inbox, io.loop, home)
         ended = self._ended
         io.start(session.run, lambda: home.post(_ring, ended))

@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
 from actorq.errors import TransportError
 from actorq.model.message import Failed, Message, Publication, Schedule
-
 from actorq_nats.topology import Kind, kind_of
 
 MIN_TTL = 1.0
@@ -74,8 +74,8 @@ class Encoder:
                 "use t s m j k x, r p or d as second token"
             )
         for name in publication.headers:
-            if not _NAME.match(name) or name[:5].lower() == _RESERVED:
-                return f"the header {name!r} of the message to {subject} is not allowed: use a plain name not of NATS's own"
+            if not _is_own_name(name):
+                return f"the header {name!r} of the message to {subject} is not allowed: use a plain name, not NATS's"
         if publication.ttl is not None and publication.ttl < MIN_TTL:
             return f"the message to {subject} has a ttl of {publication.ttl} s: use {MIN_TTL:g} s or more"
         return None if schedule is None else self._schedule_objection(subject, schedule, kind)
@@ -99,6 +99,12 @@ def too_large(subject: str, size: int, limit: int) -> str:
         f"the message to {subject} has {size:,} bytes with its headers and the broker takes at most {limit:,}: "
         "send a reference to the data instead"
     )
+
+
+@lru_cache(maxsize=1_024)
+def _is_own_name(name: str) -> bool:
+    """Whether a header may have this name; the broker's own would change what is stored, and where."""
+    return _NAME.match(name) is not None and name[:5].lower() != _RESERVED
 
 
 def _hopeless(problem: str, subject: str) -> Failed:

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from actorq.errors import ConfigError
-from actorq.model.message import ConsumerSpec
+from actorq.model.message import ConsumerSpec, Publication, Schedule
 from actorq.ports.transport import Consumer, Delivery, Transport
 from actorq.testing.suite.harness import (
     BOX,
@@ -73,7 +73,13 @@ class CreditTests(SuiteFixtures):
 
     async def test_a_consumer_takes_from_its_own_mailbox(self, place: Place, transport: Transport) -> None:
         """Messages of other mailboxes, and those that a schedule holds, are not delivered."""
-        await store(transport, place.task("a", b"foreign", box=ELSEWHERE), place.task("a", b"own"))
+        later = Schedule(place.task("b").subject, at=transport.now() + 3_600.0)
+        await store(
+            transport,
+            place.task("a", b"foreign", box=ELSEWHERE),
+            Publication(place.names.schedule(BOX, "b"), b"held", schedule=later),
+            place.task("a", b"own"),
+        )
         consumer = await transport.consume(place.spec())
         consumer.grant(2)
         assert bodies(await take(consumer, 1)) == [b"own"]
@@ -122,9 +128,9 @@ class CreditTests(SuiteFixtures):
         """No more than ``max_held`` are out at once, whoever holds them; an ack makes room for the next."""
         first, second = [await by.consume(place.spec(lease=LONG, max_held=2)) for by in (transport, other)]
         first.grant(1)
-        second.grant(5)
         await store(transport, *(place.task(f"k{n}") for n in range(6)))
         (held,) = await take(first, 1)
+        second.grant(5)
         await take(second, 1)
         await pass_messages(other, place)
         held.ack()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from actorq.errors import ConfigError
 from actorq.model.message import ConnectionSettings, ConsumerSpec, Failed, Publication, Schedule
