@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,23 +14,19 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 import anyio
-import msgspec
-from msgspec.structs import replace
 
-from actorq.core.codec import Undecodable, decode_envelope, decode_record, encode_envelope, headers_of, pack, unpack_map
+from actorq.core.codec import Undecodable, decode_envelope, decode_record, pack, unpack_map
 from actorq.core.ids import key_of, made_at, origin_of
-from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
-from actorq.core.size import check_size
 from actorq.errors import BrokerUnavailable, ResultExpired, ResultTimeout, TransportError, UnknownTask
-from actorq.model.address import Mailbox, Namespace, parse_subject
+from actorq.model.address import Namespace, parse_subject
 from actorq.model.envelope import Envelope, Record
-from actorq.model.message import Confirmation, Expect, Message, Publication, Schedule, Stored
+from actorq.model.message import Message
+from actorq.outbox import Outbox, Outgoing
 from actorq.ports.transport import Subscription, Transport
 from actorq.register import Register
 
 log = logging.getLogger("actorq.client")
 
-TRY_TIMEOUT = 5.0
 FIRST_LOOK, SLOWEST_LOOK = 1.0, 30.0
 NOTICE_AFTER = 10.0
 ANSWER_WITHIN = 0.25
@@ -56,15 +51,6 @@ class Running(Protocol):
 
 
 RUNNING: ContextVar[Running | None] = ContextVar("actorq_running", default=None)
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """One task to send. ``at``: not before this moment (epoch seconds). ``exclusive``: only if no copy of it exists."""
-
-    mailbox: Mailbox
-    envelope: Envelope
-    at: float | None = None
-    exclusive: bool = False
 
 
 class Ticket:
@@ -113,6 +99,7 @@ class Client:
         self.origin = origin
         self.send_timeout = send_timeout
         self.register = Register(transport, namespace)
+        self.outbox = Outbox(transport, namespace, self.register)
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()
         self._answers: dict[str, Callable[[bytes], None]] = {}
         self._own: Subscription | None = None
@@ -132,70 +119,12 @@ class Client:
     async def submit(self, outgoing: Sequence[Outgoing], timeout: float | None = None) -> list[tuple[Ticket, bool]]:
         """Store tasks, all confirmed when this returns; for each its ticket, and whether a copy was there already.
 
-        Raises PayloadTooLarge before anything is sent; BrokerUnavailable, DeliveryUnknown, StreamFull or
-        PermissionDenied (D-7) when one of them was not confirmed within ``timeout`` seconds.
+        Raises as ``Outbox.send``.
         """
-        publications = [self._publication(o) for o in outgoing]
-        for mailbox in {o.mailbox for o in outgoing}:
-            await self.register.ensure(mailbox)
+        # Before they are sent: an outcome may be announced while the confirmation is still on its way.
         tickets = [self._claim(o.envelope.id) for o in outgoing]
-        limit = self.send_timeout if timeout is None else timeout
-        began = time.monotonic()
-        answers = await self.transport.publish(publications, timeout=min(TRY_TIMEOUT, limit))
-        taken: set[int] = set()
-        if not all(type(answer) is Stored and not answer.duplicate for answer in answers):
-            left = limit - (time.monotonic() - began)
-            taken = await self._insist(list(outgoing), publications, answers, anyio.current_time() + left)
+        taken = await self.outbox.send(outgoing, self.send_timeout if timeout is None else timeout)
         return [(ticket, i in taken) for i, ticket in enumerate(tickets)]
-
-    def _publication(self, outgoing: Outgoing) -> Publication:
-        envelope, key = outgoing.envelope, key_of(outgoing.envelope.id)
-        body = encode_envelope(envelope)
-        check_size(len(body), f"the message to {envelope.to!r}", self.transport.max_bytes)
-        subject, schedule = self.namespace.task(outgoing.mailbox, key), None
-        if outgoing.at is not None:
-            schedule = Schedule(subject, at=outgoing.at)
-            subject = self.namespace.schedule(outgoing.mailbox, key)
-        expect = None
-        if outgoing.exclusive or envelope.repeat:
-            expect = Expect(0, self.namespace.copies(envelope.actor, key))
-        return Publication(subject, body, headers_of(envelope), msg_id=envelope.id, expect=expect, schedule=schedule)
-
-    async def _insist(
-        self,
-        outgoing: list[Outgoing],
-        publications: list[Publication],
-        answers: Sequence[Confirmation],
-        deadline: float,
-    ) -> set[int]:
-        """Send again what is not confirmed, as D-7 says; gives which of them were there before."""
-        taken: set[int] = set()
-        todo = list(range(len(outgoing)))
-        tries = [Sending(exclusive=o.exclusive or o.envelope.repeat) for o in outgoing]
-        while True:
-            again: list[int] = []
-            pause, now = 0.0, anyio.current_time()
-            for i, answer in zip(todo, answers, strict=True):
-                match tries[i].after(answer, now, deadline):
-                    case Done():
-                        pass
-                    case Taken():
-                        taken.add(i)
-                    case GiveUp(error):
-                        raise error
-                    case TryAgain(after, repeat):
-                        pause = max(pause, after)
-                        again.append(i)
-                        if repeat and not outgoing[i].envelope.repeat:
-                            outgoing[i] = replace(outgoing[i], envelope=replace(outgoing[i].envelope, repeat=True))
-                            publications[i] = self._publication(outgoing[i])
-            if not again:
-                return taken
-            await anyio.sleep(pause)
-            todo, left = again, deadline - anyio.current_time()
-            answers = await self.transport.publish(
-                [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, left))
-            )
 
     # ---- awaiting
 

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overloa
 
 from actorq.actor import Actor, Address, Call, unchecked
 from actorq.blocking import BlockingClient
-from actorq.client import RUNNING, Client, Outgoing
+from actorq.client import RUNNING, Client
 from actorq.core.codec import pack
 from actorq.core.compose import begins_at, compose
 from actorq.core.ids import TAIL_BITS, make_id, make_origin, random_origin
@@ -23,6 +23,7 @@ from actorq.handle import Handle
 from actorq.model.address import Mailbox, Namespace, parse_address, token
 from actorq.model.message import ConnectionSettings, StreamSettings
 from actorq.model.options import Policy, SendOptions
+from actorq.outbox import Outgoing
 from actorq.plugins import open_transport
 from actorq.ports.transport import Transport
 from actorq.runtime.context import Context

@@ -66,7 +66,7 @@ _LATER: Mapping[str, object] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How an actor is run. ``timeout``: seconds for one attempt (None: no limit). ``result_ttl``: None: the system's."""
+    """How an actor is run. ``timeout``: seconds for one attempt, None: no limit. ``result_ttl``: None: the system's."""
 
     queue: str = "default"
     concurrency: int = 16

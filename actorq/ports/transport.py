@@ -36,7 +36,8 @@ class Delivery(Protocol):
     def keep(self, limit: float, lost: Callable[[], None]) -> None:
         """Renew for at most ``limit`` seconds from now.
 
-        ``lost`` is called in the loop, once, if the lease ran out while held. Before the first ``keep`` the limit is infinite and nobody is told.
+        ``lost`` is called in the loop, once, if the lease ran out while held. Before the first ``keep`` the limit is
+        infinite and nobody is told.
         """
         ...
 

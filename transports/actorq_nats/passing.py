@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actorq.errors import PermissionDenied
-from actorq.model.message import Message
+from actorq.model.message import NO_HEADERS, Message
 from actorq_nats.connection import Connection
 from actorq_nats.errors import denied
 from actorq_nats.iothread import Way
@@ -55,7 +55,7 @@ class Passing:
                 self._home.post(self._miss, None)
             return
         self._posted += 1
-        headers = parse_headers(block) if block else {}
+        headers = parse_headers(block) if block else NO_HEADERS
         self._home.post(self._hear, Message(subject.decode(), body, headers, reply=reply.decode()))
 
     def _hear(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from actorq.errors import TransportError
-from actorq.model.message import Failed, Message, Publication, Schedule
+from actorq.model.message import NO_HEADERS, Failed, Message, Publication, Schedule
 from actorq_nats.topology import Kind, kind_of
 
 MIN_TTL = 1.0
@@ -177,7 +177,7 @@ def parse_delivery(subject: bytes, reply: bytes, body: bytes, block: bytes) -> t
     # $JS.ACK.stream.consumer.delivered.sequence...; with a domain and an account hash before the stream's name in
     # the newer form.
     at = 4 if len(tokens) == 9 else 6
-    headers = parse_headers(block) if block else {}
+    headers = parse_headers(block) if block else NO_HEADERS
     message = Message(subject.decode(), body, headers, int(tokens[at + 1]), int(tokens[at + 3]) / 1e9)
     return message, int(tokens[at])
 
@@ -192,7 +192,7 @@ class StoredMessage(msgspec.Struct):
     hdrs: str = ""
 
     def message(self) -> Message:
-        headers = parse_headers(base64.b64decode(self.hdrs)) if self.hdrs else {}
+        headers = parse_headers(base64.b64decode(self.hdrs)) if self.hdrs else NO_HEADERS
         return Message(self.subject, base64.b64decode(self.data), headers, self.seq, self.time.timestamp())
 
 

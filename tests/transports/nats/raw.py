@@ -1,28 +1,35 @@
-"""The broker's own API, for tests that prepare or spoil what the driver finds."""
+"""The broker's own API without the driver, for tests that prepare or spoil what the driver finds."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from actorq.model.message import ConnectionSettings
-from actorq_nats import NatsTransport, connect
+from anyio.to_thread import run_sync
+from nats.aio.client import Client
 
 
-def bare(settings: ConnectionSettings) -> NatsTransport:
-    """A connection that neither makes streams nor looks at them."""
-    return connect(replace(settings, streams=replace(settings.streams, manage="none")))
-
-
-async def api(transport: NatsTransport, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+async def api(url: str, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The answer of ``$JS.API.{subject}``."""
-    session = transport._session
-    assert session is not None
-    return await transport._call(lambda: session.requests.json(subject, body))
+    return await run_sync(partial(asyncio.run, _ask(url, f"$JS.API.{subject}", body)))
 
 
-async def stream(transport: NatsTransport, name: str) -> dict[str, Any]:
+async def _ask(url: str, subject: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    client = Client()
+    await client.connect(url)
+    try:
+        answer = await client.request(subject, b"" if body is None else json.dumps(body).encode(), timeout=5.0)
+    finally:
+        await client.close()
+    found: dict[str, Any] = json.loads(answer.data)
+    assert "error" not in found, found
+    return found
+
+
+async def stream(url: str, name: str) -> dict[str, Any]:
     """How a stream is configured."""
-    found: dict[str, Any] = (await api(transport, f"STREAM.INFO.{name}"))["config"]
+    found: dict[str, Any] = (await api(url, f"STREAM.INFO.{name}"))["config"]
     return found

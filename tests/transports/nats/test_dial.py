@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from actorq_nats import connect
 from actorq_nats.dial import Options, addresses_of
 
 
-def options(url: str = "nats://127.0.0.1", **more: str) -> Options:
+def options(url: str = "nats://127.0.0.1", **more: Any) -> Options:
     return Options.of(ConnectionSettings(url, "aq-test", **more))
 
 

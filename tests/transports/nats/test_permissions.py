@@ -86,7 +86,7 @@ async def test_a_denied_subscription(admin: ConnectionSettings) -> None:
 async def test_denied_streams(admin: ConnectionSettings) -> None:
     """Who may not manage streams is told to say so."""
     settings = replace(user(admin, "work"), streams=StreamSettings())
-    with anyio.fail_after(QUICK), pytest.raises(PermissionDenied, match='streams.manage = "none"'):
+    with anyio.fail_after(QUICK), pytest.raises(PermissionDenied, match=r'streams\.manage = "none"'):
         async with connect(settings):
             pass
 

@@ -14,16 +14,16 @@ from actorq.model.address import Mailbox, Namespace
 from actorq.model.message import ConnectionSettings, ConsumerSpec, Failed, Publication, Stored, StreamSettings
 from actorq_nats import connect
 from tests.transports.nats.conftest import Start
-from tests.transports.nats.raw import api, bare, stream
+from tests.transports.nats.raw import api, stream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 SECOND = 1_000_000_000
 
 
-def spec(prefix: str, **more: Any) -> ConsumerSpec:
+def spec(prefix: str, *, lease: float = 30.0, max_held: int = 0) -> ConsumerSpec:
     box = Mailbox("default", 0, "actor")
-    return ConsumerSpec(box.consumer, Namespace(prefix).inbox(box), **{"lease": 30.0, **more})
+    return ConsumerSpec(box.consumer, Namespace(prefix).inbox(box), lease, max_held)
 
 
 def with_streams(settings: ConnectionSettings, **streams: Any) -> ConnectionSettings:
@@ -44,12 +44,8 @@ async def test_many_can_come_first(settings: ConnectionSettings) -> None:
 
 async def test_a_stream_with_a_limit_is_refused(settings: ConnectionSettings, prefix: str) -> None:
     """All problems at once, each with stream, key, what is found, what is needed and what to do."""
-    async with bare(settings) as operator:
-        await api(
-            operator,
-            f"STREAM.CREATE.{prefix}_tasks",
-            {"name": f"{prefix}_tasks", "subjects": [f"{prefix}.t.>"], "retention": "workqueue", "max_msgs": 100},
-        )
+    found = {"name": f"{prefix}_tasks", "subjects": [f"{prefix}.t.>"], "retention": "workqueue", "max_msgs": 100}
+    await api(settings.url, f"STREAM.CREATE.{prefix}_tasks", found)
     with pytest.raises(ConfigError) as raised:
         async with connect(settings):
             pass
@@ -61,8 +57,7 @@ async def test_a_stream_with_a_limit_is_refused(settings: ConnectionSettings, pr
 
 async def test_subjects_that_another_stream_takes(settings: ConnectionSettings, prefix: str) -> None:
     """The other stream is named."""
-    async with bare(settings) as operator:
-        await api(operator, f"STREAM.CREATE.{prefix}-old", {"name": f"{prefix}-old", "subjects": [f"{prefix}.>"]})
+    await api(settings.url, f"STREAM.CREATE.{prefix}-old", {"name": f"{prefix}-old", "subjects": [f"{prefix}.>"]})
     with pytest.raises(ConfigError, match=f"{prefix}-old already takes subjects of {prefix}.t"):
         async with connect(settings):
             pass
@@ -87,10 +82,10 @@ async def test_chosen_settings_are_brought_up_to_date(settings: ConnectionSettin
     with pytest.raises(ConfigError, match=f"stream {prefix}_dead: .*max_age from {14 * 86_400 * SECOND} to"):
         async with connect(replace(chosen, streams=replace(chosen.streams, manage="verify"))):
             pass
-    async with connect(chosen) as transport:
-        assert (await stream(transport, f"{prefix}_tasks"))["duplicate_window"] == 60 * SECOND
-    async with connect(settings) as transport:
-        assert (await stream(transport, f"{prefix}_dead"))["max_age"] == 7_200 * SECOND
+    async with connect(chosen):
+        assert (await stream(settings.url, f"{prefix}_tasks"))["duplicate_window"] == 60 * SECOND
+    async with connect(settings):
+        assert (await stream(settings.url, f"{prefix}_dead"))["max_age"] == 7_200 * SECOND
 
 
 async def test_a_change_that_the_broker_refuses(settings: ConnectionSettings, prefix: str) -> None:
@@ -139,7 +134,7 @@ async def test_a_foreign_consumer_is_named(settings: ConnectionSettings, prefix:
     async with connect(settings) as transport:
         foreign = {"name": "spy", "durable_name": "spy", "ack_policy": "explicit", "filter_subject": f"{prefix}.t.>"}
         body = {"stream_name": f"{prefix}_tasks", "config": foreign}
-        await api(transport, f"CONSUMER.CREATE.{prefix}_tasks.spy", body)
+        await api(settings.url, f"CONSUMER.CREATE.{prefix}_tasks.spy", body)
         told = f"actor actor already has consumer spy with filter {prefix}.t.>"
         with pytest.raises(ConfigError, match=told.replace(".", r"\.")):
             await transport.consume(spec(prefix))

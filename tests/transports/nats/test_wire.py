@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actorq.errors import TransportError
 from actorq.model.message import Expect, Failed, Publication, Schedule
@@ -189,7 +189,8 @@ def test_a_delivery_is_dated_and_counted_by_its_reply(reply: bytes) -> None:
 
 def test_a_direct_get_tells_in_headers() -> None:
     """Subject, sequence and time come from the headers, to the microsecond."""
-    block = b"NATS/1.0\r\nh: 1\r\nNats-Subject: a.b\r\nNats-Sequence: 5\r\nNats-Time-Stamp: 2023-11-14T22:13:20.123456789Z\r\n\r\n"
+    told = [("h", "1"), ("Nats-Subject", "a.b"), ("Nats-Sequence", "5")]
+    block = header_block([*told, ("Nats-Time-Stamp", "2023-11-14T22:13:20.123456789Z")])
     message = parse_direct(block, b"body")
     assert (message.subject, message.sequence, message.at, message.headers) == (
         "a.b",
