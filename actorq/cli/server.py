@@ -60,4 +60,6 @@ def end_on_terminate() -> None:
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt  # in the background of a script, where shells switch SIGINT off
     signal.raise_signal(signal.SIGINT)  # an event loop may have its own way with that one

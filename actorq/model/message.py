@@ -58,7 +58,10 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A stored message (or, from a lossy subscription, a passing one: sequence 0 and ``at`` 0.0 where unknown)."""
+    """A stored message (or, from a lossy subscription, a passing one: sequence 0 and ``at`` 0.0 where unknown).
+
+    ``headers``: the publisher's own, without those that told the broker what to do.
+    """
 
     subject: str
     body: bytes

@@ -3,8 +3,9 @@
 A driver translates; it holds no policy: no retry, no backoff, no limits, no decision about tasks. Subjects are those
 of ``actorq.model.address`` (dot-separated tokens; ``*`` in a filter stands for exactly one token). By the second token
 a subject belongs to one of three stores: ``t s m j k x`` tasks (messages leave by ack or delete), ``r p`` results (one
-message for each subject), ``d`` dead letters; ``n`` announces results after they are stored, under the same last two
-tokens (``{ns}.r.O.ID`` -> ``{ns}.n.O.ID``); ``e c`` are passing messages that nobody stores.
+message for each subject), ``d`` dead letters; ``n`` announces what was stored, after that: ``{ns}.r.O.ID`` at
+``{ns}.n.O.ID``, ``{ns}.x.ID`` at ``{ns}.n.x.ID``; ``e c`` are passing messages that nobody stores. Who subscribes a
+stored subject hears what is published on it, whether or not it is then stored. Schedules are held on ``s`` alone.
 
 A transport is opened with ``async with`` in a running event loop (asyncio or trio) and used from that loop only.
 Cancelling a call gives up waiting; what was handed over may still take effect.
@@ -63,7 +64,10 @@ class Consumer(Protocol):
         ...
 
     async def receive(self) -> Sequence[Delivery]:
-        """Wait for at least one delivery and return all that have arrived. Raises TransportError if it cannot go on."""
+        """Wait for at least one delivery and return all that have arrived.
+
+        Raises TransportError if it cannot go on, also once the connection is closed.
+        """
         ...
 
     async def stop(self) -> Sequence[Delivery]:
@@ -132,7 +136,10 @@ class Transport(Protocol):
         ...
 
     async def consume(self, spec: ConsumerSpec) -> Consumer:
-        """Create or join a durable consumer. Raises ConfigError if what exists cannot be reconciled, naming both."""
+        """Create or join a durable consumer; the newer lease and limits hold.
+
+        Raises ConfigError, naming both, for a consumer of the same name with another filter, or of an overlapping one.
+        """
         ...
 
 

@@ -25,7 +25,7 @@ ATTEMPT_TIMEOUT = 5
 SILENCE = 3.0
 """Seconds without an answer to a ping after which a link is given up."""
 SILENT_BEATS = 3
-CLOSE_TIMEOUT = 1.0
+CLOSE_TIMEOUT = 2.0
 
 
 class Listener(Protocol):
@@ -51,6 +51,7 @@ class Connection:
         self._settings = settings
         self._options = options
         self._addresses = addresses_of(settings.url)
+        self._address: Address | None = None
         self._listeners: dict[Listener, None] = {}
         self._sids = count(1)
         self._out: list[bytes] = []
@@ -98,11 +99,10 @@ class Connection:
                 left = ATTEMPT_TIMEOUT if deadline is None else min(ATTEMPT_TIMEOUT, deadline - self.loop.time())
                 try:
                     return await self._dial(address, max(0.05, left))
-                except PermissionDenied:
-                    if deadline is not None:
-                        raise
-                except BrokerUnavailable as error:
-                    if deadline is not None and self.loop.time() + RETRY_PAUSE > deadline:
+                except (BrokerUnavailable, PermissionDenied) as error:
+                    out_of_time = deadline is not None and self.loop.time() + RETRY_PAUSE > deadline
+                    # Credentials that were good once may be good again; at the first time they are simply wrong.
+                    if out_of_time or (deadline is not None and isinstance(error, PermissionDenied)):
                         raise
                     if not told:
                         log.warning("%s; trying again", error)
@@ -125,6 +125,7 @@ class Connection:
         finally:
             if not link.is_connected:
                 link.abort()
+        self._address = address
         return link
 
     def _explained(self, address: Address, error: Exception, timeout: float) -> ActorqError:
@@ -165,8 +166,8 @@ class Connection:
         self._reason = reason
         self._out.clear()
         self._up.clear()
-        # The next one first: it may be there while this one is not yet.
-        self._addresses.append(self._addresses.pop(0))
+        # The others first: they may be there while this one is not yet.
+        self._addresses.sort(key=lambda address: address == self._address)
         log.warning("connection %r to %s is lost (%s); looking for the broker", self._settings.name, self.where, reason)
         self._dispose(link)
         for future in self._round_trips:

@@ -63,7 +63,7 @@ class NatsConsumer:
         leases: Leases,
         io: Way,
         home: Way,
-        stop: Callable[[NatsConsumer], Awaitable[Sequence[NatsDelivery]]],
+        stop: Callable[[NatsConsumer], Awaitable[None]],
     ) -> None:
         self.leases = leases
         self.io = io
@@ -75,6 +75,7 @@ class NatsConsumer:
         self._bell = anyio.Event()
         self._error: ActorqError | None = None
         self._stop = stop
+        self._abandoned = False
 
     def grant(self, credit: int) -> None:
         self.io.post(self.pull.grant, credit)
@@ -91,9 +92,17 @@ class NatsConsumer:
         return self.take()
 
     async def stop(self) -> Sequence[NatsDelivery]:
-        rest = await self._stop(self)
-        self.end(TransportError(f"consumer {self._name} was stopped"))
-        return rest
+        try:
+            await self._stop(self)
+        except BaseException:
+            # Nobody will take what has arrived or still arrives: leave it to its lease.
+            self._abandoned = True
+            for delivery in self.take():
+                delivery.release()
+            raise
+        finally:
+            self.end(TransportError(f"consumer {self._name} was stopped"))
+        return self.take()
 
     def take(self) -> Sequence[NatsDelivery]:
         """What has arrived and was not received."""
@@ -106,6 +115,9 @@ class NatsConsumer:
         self._bell.set()
 
     def _arrive(self, delivery: NatsDelivery) -> None:
+        if self._abandoned:
+            delivery.release()
+            return
         self._arrived.append(delivery)
         self._bell.set()
 

@@ -17,12 +17,17 @@ from actorq.errors import ActorqError, BrokerUnavailable
 from actorq.model.message import ConsumerSpec
 from actorq_nats.connection import Connection
 from actorq_nats.errors import denied
+from actorq_nats.topology import ConsumerState
 from actorq_nats.wire import broker_headers, parse_status, publish_line
 
 log = logging.getLogger("actorq.nats")
 
 EXPIRY = 30.0
-HEARTBEAT = 5.0
+HEARTBEAT = 2.0
+SILENCE = 2 * HEARTBEAT + 0.5
+"""Seconds without anything heard after which a pull is taken for lost, as when the consumer's leader was killed."""
+REFRESH = 30.0
+"""Seconds between two looks at how the consumer stands."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
 _PULL = '{{"batch":{},"expires":{:.0f},"idle_heartbeat":{:.0f}}}'
 _EXPIRED = (404, 408)
@@ -50,11 +55,11 @@ class Pull:
         stream: str,
         inbox: str,
         *,
-        revive: Callable[[], Coroutine[Any, Any, None]],
+        revive: Callable[[], Coroutine[Any, Any, ConsumerState]],
         arrived: Callable[[bytes, bytes, bytes, bytes], None],
         failed: Callable[[ActorqError], None],
     ) -> None:
-        """``revive`` sees to it that the consumer exists; ``arrived`` takes deliveries; ``failed`` the end."""
+        """``revive`` makes sure that the consumer exists; ``arrived`` takes deliveries; ``failed`` the end."""
         self._connection = connection
         self._spec = spec
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{spec.name}"
@@ -74,7 +79,10 @@ class Pull:
         self._started = False
         self._stopped = False
         self._healthy = False
-        self._reopening: asyncio.Task[None] | None = None
+        self._taken = 0
+        self._looked = 0.0
+        self._suspect = False
+        self._task: asyncio.Task[None] | None = None
 
     # Credit
 
@@ -106,6 +114,8 @@ class Pull:
             self._healthy = True
             self._credit -= 1
             self._asked -= 1
+            self._taken += 1
+            self._suspect = False
             self._arrived(subject, reply, body, block)
             if self._asked <= 0 < self._credit:
                 self._ask_soon()
@@ -132,6 +142,7 @@ class Pull:
         self._sid = self._connection.subscribe(self._reply, self._receive)
         self._state = _State.OPEN
         self._asked = 0
+        self._looked = self._loop.time()
         self._ask_soon()
 
     async def _fade(self) -> None:
@@ -146,8 +157,8 @@ class Pull:
             self._asked = 0
 
     def _reopen(self) -> None:
-        if self._reopening is None and not self._stopped:
-            self._reopening = self._loop.create_task(self._open_anew())
+        if self._task is None and not self._stopped:
+            self._task = self._loop.create_task(self._open_anew())
 
     async def _open_anew(self) -> None:
         pause = FIRST_PAUSE
@@ -166,20 +177,23 @@ class Pull:
                     await asyncio.sleep(pause)
                     pause = min(LONGEST_PAUSE, 2 * pause)
         except ActorqError as error:
-            self._stopped = True
-            self._failed(error)
+            self._end(error)
             return
         finally:
             self._healthy = False
-            self._reopening = None
+            self._task = None
         self.open()
+
+    def _end(self, error: ActorqError) -> None:
+        self._stopped = True
+        self._failed(error)
 
     async def stop(self) -> None:
         """Withdraw all credit; when this returns nothing more arrives."""
         self._stopped = True
         self._connection.remove(self)
-        if self._reopening is not None:
-            self._reopening.cancel()
+        if self._task is not None:
+            self._task.cancel()
         self._credit = 0
         try:
             await self._fade()
@@ -187,11 +201,36 @@ class Pull:
             return
 
     def beat(self) -> None:
-        """Look whether the broker still talks to us."""
-        silent = self._loop.time() - self._heard
-        if self._state is _State.OPEN and self._asked > 0 and silent > 2 * HEARTBEAT + 1.0:
-            log.warning("consumer %s: nothing heard for %.0f s; opening anew", self._spec.name, silent)
+        """Look whether the broker still talks to us, and from time to time whether it says the truth."""
+        now = self._loop.time()
+        if self._state is not _State.OPEN or self._task is not None:
+            return
+        if self._asked > 0 and now - self._heard > SILENCE:
+            log.warning("consumer %s: nothing heard for %.1f s; opening anew", self._spec.name, now - self._heard)
             self._reopen()
+        elif now - self._looked > REFRESH:
+            self._looked = now
+            self._task = self._loop.create_task(self._look())
+
+    async def _look(self) -> None:
+        """Another worker may have changed the lease; and a pull that is served nothing while messages wait is deaf."""
+        taken, asking = self._taken, self._asked > 0
+        try:
+            state = await self._revive()
+        except BrokerUnavailable:
+            return
+        except ActorqError as error:
+            self._end(error)
+            return
+        finally:
+            self._task = None
+            if self._state is _State.CLOSED:  # the link was lost, and perhaps found, meanwhile
+                self._reopen()
+        deaf = state.held_up and asking and self._asked > 0 and self._taken == taken
+        if deaf and self._suspect:
+            log.warning("consumer %s: messages wait but none is delivered; opening anew", self._spec.name)
+            self._reopen()
+        self._suspect = deaf and not self._suspect
 
     # Listener
 
@@ -208,6 +247,5 @@ class Pull:
         ours = {"publish": self._subject, "subscription": self._reply}.get(action, "")
         if not ours or ours.lower() != subject:
             return False
-        self._stopped = True
-        self._failed(denied(action, ours, self._connection.user))
+        self._end(denied(action, ours, self._connection.user))
         return True

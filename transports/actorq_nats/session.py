@@ -18,14 +18,14 @@ from actorq_nats.consumer import NatsConsumer
 from actorq_nats.dial import Options
 from actorq_nats.errors import denied
 from actorq_nats.iothread import Way
-from actorq_nats.leases import Leases, clock
+from actorq_nats.leases import LONGEST_BEAT, Leases, clock
 from actorq_nats.passing import Passing
 from actorq_nats.publisher import Publisher
 from actorq_nats.pull import Pull
 from actorq_nats.reads import Reads
 from actorq_nats.requests import TIMEOUT, Requests
 from actorq_nats.setup import Setup
-from actorq_nats.topology import Kind, stream_name
+from actorq_nats.topology import ConsumerState, Kind, stream_name
 
 T = TypeVar("T")
 
@@ -128,12 +128,15 @@ class Session:
     async def consume(self, consumer: NatsConsumer, spec: ConsumerSpec) -> None:
         """Create or join the durable consumer and open the pull."""
 
-        async def revive() -> None:
-            consumer.lease = await self.setup.revive(spec)
-            self.leases.expect(consumer.lease)
+        def told(state: ConsumerState) -> ConsumerState:
+            consumer.lease = state.lease
+            self.leases.expect(state.lease)
+            return state
 
-        consumer.lease = await self.setup.join(spec)
-        self.leases.expect(consumer.lease)
+        async def revive() -> ConsumerState:
+            return told(await self.setup.revive(spec))
+
+        told(await self.setup.join(spec))
         pull = consumer.pull = self._pulls[consumer] = Pull(
             self.connection, spec, stream_name(self._settings.prefix, Kind.TASKS),
             f"{self._inbox}.c.{next(self._numbers)}.",
@@ -147,7 +150,8 @@ class Session:
         """When this returns, nothing more arrives at the consumer."""
         pull = self._pulls.pop(consumer, None)
         if pull is not None:
-            await pull.stop()
+            # Whoever gives up waiting does not stop the stopping.
+            await asyncio.shield(self._loop.create_task(pull.stop()))
 
     async def subscribe(self, passing: Passing) -> None:
         """When this returns, the subscription is active."""
@@ -173,14 +177,17 @@ class Session:
     def _beat(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        pause = self.leases.beat()
-        if self.leases.any:
-            # Wakes the application's loop: whether it is still there is not to be known otherwise.
-            self._home.post(bool, None)
-        for pull in self._pulls.values():
-            pull.beat()
-        self.connection.beat(partial(self.leases.answered, clock()))
-        self._timer = self._loop.call_later(pause, self._beat)
+        pause = LONGEST_BEAT
+        try:
+            pause = self.leases.beat()
+            if self.leases.any:
+                # Wakes the application's loop: whether it is still there is not to be known otherwise.
+                self._home.post(bool, None)
+            for pull in self._pulls.values():
+                pull.beat()
+            self.connection.beat(partial(self.leases.answered, clock()))
+        finally:
+            self._timer = self._loop.call_later(pause, self._beat)
 
     # Listener, the first of all: the ping goes out before anything can arrive, so that arrivals can be dated
 

@@ -23,12 +23,11 @@ from actorq_nats.errors import (
 from actorq_nats.requests import Requests
 from actorq_nats.topology import (
     MIN_SERVER,
-    SECOND,
     Config,
+    ConsumerState,
     Kind,
     judge_consumer,
     judge_stream,
-    live_keys,
     missing_stream,
     overlap_problem,
     overlaps,
@@ -135,7 +134,8 @@ class Setup:
         )
 
     async def _found_stream(self, name: str) -> Config | None:
-        return await self._found(f"STREAM.INFO.{name}", STREAM_NOT_FOUND)
+        info = await self._found(f"STREAM.INFO.{name}", STREAM_NOT_FOUND)
+        return None if info is None else info["config"]
 
     async def _found(self, subject: str, absent: int) -> Config | None:
         before = time.time()
@@ -147,8 +147,7 @@ class Setup:
             raise
         if "ts" in info:
             self._measure(datetime.fromisoformat(info["ts"]).timestamp(), before, time.time())
-        config: Config = info["config"]
-        return config
+        return info
 
     def _measure(self, told: float, before: float, after: float) -> None:
         # A time between question and answer is no difference at all.
@@ -168,22 +167,22 @@ class Setup:
 
     # Consumers
 
-    async def join(self, spec: ConsumerSpec) -> float:
-        """Create a consumer, or take and update the one that exists; its lease in seconds.
+    async def join(self, spec: ConsumerSpec) -> ConsumerState:
+        """Create a consumer, or take and update the one that exists.
 
         Raises ConfigError where what exists cannot be reconciled, else as any request.
         """
         return await self._explained(spec, self._join(spec))
 
-    async def revive(self, spec: ConsumerSpec) -> float:
-        """Create a consumer if it is gone; its lease in seconds. A newer configuration than ours stays."""
+    async def revive(self, spec: ConsumerSpec) -> ConsumerState:
+        """Create a consumer if it is gone; a newer configuration than ours stays."""
         return await self._explained(spec, self._revive(spec))
 
-    async def _revive(self, spec: ConsumerSpec) -> float:
-        found = await self._found_consumer(spec.name)
-        return await self._join(spec) if found is None else _lease(found)
+    async def _revive(self, spec: ConsumerSpec) -> ConsumerState:
+        found = await self._found_consumer(spec)
+        return await self._join(spec) if found is None else ConsumerState.of(found)
 
-    async def _explained(self, spec: ConsumerSpec, work: Awaitable[float]) -> float:
+    async def _explained(self, spec: ConsumerSpec, work: Awaitable[ConsumerState]) -> ConsumerState:
         try:
             return await work
         except ApiError as error:
@@ -191,31 +190,31 @@ class Setup:
                 raise await self._overlap(spec, error) from error
             raise error.translated() from error
 
-    async def _join(self, spec: ConsumerSpec) -> float:
-        found = await self._found_consumer(spec.name)
+    async def _join(self, spec: ConsumerSpec) -> ConsumerState:
+        found = await self._found_consumer(spec)
         if found is None:
             try:
-                return _lease(await self._make(spec, wanted_consumer(spec), "create"))
+                return await self._make(spec, wanted_consumer(spec), "create")
             except ApiError as error:
                 if error.code not in CONSUMER_EXISTS:
                     raise
-                found = await self._found_consumer(spec.name) or {}
-        verdict = judge_consumer(self._stream, found, spec)
+                found = await self._found_consumer(spec) or {"config": {}}
+        config: Config = found["config"]
+        verdict = judge_consumer(self._stream, config, spec)
         if verdict.problems:
             raise ConfigError("; ".join(verdict.problems), problems=verdict.problems)
         if not verdict.changes:
-            return _lease(found)
-        told = ", ".join(f"{key} from {found.get(key)} to {value}" for key, value in verdict.changes.items())
+            return ConsumerState.of(found)
+        told = ", ".join(f"{key} from {config.get(key)} to {value}" for key, value in verdict.changes.items())
         log.warning("consumer %s of stream %s: changing %s", spec.name, self._stream, told)
-        return _lease(await self._make(spec, {**found, **live_keys(spec)}, "update"))
+        return await self._make(spec, {**config, **verdict.changes}, "update")
 
-    async def _make(self, spec: ConsumerSpec, config: Config, action: str) -> Config:
+    async def _make(self, spec: ConsumerSpec, config: Config, action: str) -> ConsumerState:
         body = {"stream_name": self._stream, "config": config, "action": action}
-        made: Config = (await self._requests.json(f"CONSUMER.CREATE.{self._stream}.{spec.name}", body))["config"]
-        return made
+        return ConsumerState.of(await self._requests.json(f"CONSUMER.CREATE.{self._stream}.{spec.name}", body))
 
-    async def _found_consumer(self, name: str) -> Config | None:
-        return await self._found(f"CONSUMER.INFO.{self._stream}.{name}", CONSUMER_NOT_FOUND)
+    async def _found_consumer(self, spec: ConsumerSpec) -> Config | None:
+        return await self._found(f"CONSUMER.INFO.{self._stream}.{spec.name}", CONSUMER_NOT_FOUND)
 
     async def _overlap(self, spec: ConsumerSpec, error: ApiError) -> ActorqError:
         offset, total = 0, 1
@@ -228,7 +227,3 @@ class Setup:
                     return ConfigError(overlap_problem(spec, str(consumer["name"]), filter_))
             offset, total = offset + max(1, len(consumers)), int(page.get("total", 0))
         return ConfigError(f"consumer {spec.name} with filter {spec.filter}: {error}")
-
-
-def _lease(config: Config) -> float:
-    return float(config.get("ack_wait", 0)) / SECOND

@@ -183,6 +183,23 @@ def live_keys(spec: ConsumerSpec) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class ConsumerState:
+    """How a consumer stands. ``lease`` in seconds; ``held_up``: messages wait though nothing holds them back."""
+
+    lease: float
+    held_up: bool = False
+
+    @classmethod
+    def of(cls, info: Config) -> ConsumerState:
+        """From the broker's account of it."""
+        config = info["config"]
+        limit = config.get("max_ack_pending", -1)
+        free = limit <= 0 or info.get("num_ack_pending", 0) < limit
+        waiting = info.get("num_pending", 0) > 0 and not info.get("paused")
+        return cls(config.get("ack_wait", 0) / SECOND, bool(waiting and free))
+
+
 def judge_consumer(stream: str, found: Config, spec: ConsumerSpec) -> Verdict:
     """Compare a consumer with what a worker needs."""
     wanted = wanted_consumer(spec)

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from actorq.errors import BrokerUnavailable, TransportError
 from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec, Message, Publication
-from actorq_nats.consumer import NatsConsumer, NatsDelivery
+from actorq_nats.consumer import NatsConsumer
 from actorq_nats.dial import Options
 from actorq_nats.iothread import IoThread, Way, soon_here
 from actorq_nats.passing import Passing
@@ -164,11 +164,10 @@ class NatsTransport:
         await self._call(lambda: session.consume(consumer, spec))
         return consumer
 
-    async def _stop(self, consumer: NatsConsumer) -> Sequence[NatsDelivery]:
+    async def _stop(self, consumer: NatsConsumer) -> None:
         if self._session is not None:
             session = self._session
             await self._call(lambda: session.stop(consumer))
-        return consumer.take()
 
 
 def _ring(event: anyio.Event) -> None:
