@@ -29,21 +29,23 @@ def server(*, port: int = 4222, store: Path | None = None, sync_always: bool = F
     """
     end_on_terminate()
     with EmbeddedBroker(store, port=port, sync_always=sync_always) as broker:
-        if as_json:
-            document({"url": broker.url, "pid": broker.pid, "store": str(broker.store)})
-        else:
-            data(broker.url)
-        kept = (
-            f"data in {broker.store}"
-            if store
-            else "data in a temporary folder, removed at the end: --store DIR keeps it"
-        )
-        talk(f"nats-server {broker.pid}; {kept}; Ctrl-C ends it")
         try:
+            _announce(broker, kept=store is not None, as_json=as_json)
             broker.wait()
         except KeyboardInterrupt:
             return OK
         raise Exit(UNAVAILABLE, f"the broker ended by itself; see {broker.log}")
+
+
+def _announce(broker: EmbeddedBroker, *, kept: bool, as_json: bool) -> None:
+    if as_json:
+        document({"url": broker.url, "pid": broker.pid, "store": str(broker.store)})
+    else:
+        data(broker.url)
+    where = (
+        f"data in {broker.store}" if kept else "data in a temporary folder, removed at the end: --store DIR keeps it"
+    )
+    talk(f"nats-server {broker.pid}; {where}; Ctrl-C ends it")
 
 
 def beside(url: str) -> EmbeddedBroker:

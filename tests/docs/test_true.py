@@ -44,6 +44,13 @@ def test_the_map_is_one_that_can_be_read() -> None:
     assert len((ROOT / "docs/architecture.md").read_text().splitlines()) <= 200
 
 
+def test_the_map_shows_every_part() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    parts = [part for part in (ROOT / "actorq").iterdir() if part.suffix == ".py" or (part / "__init__.py").exists()]
+    names = [f"`actorq/{part.name}{'/' if part.is_dir() else ''}`" for part in parts]
+    assert [name for name in names if name not in page] == []
+
+
 def test_every_point_of_the_contract_that_is_cited_is_written_down() -> None:
     points = set(re.findall(r"^\*\*([A-J]-\d+)", (REFERENCE / "semantics.md").read_text(), re.MULTILINE))
     files = [file for folder in ("actorq", "transports", "tests") for file in (ROOT / folder).rglob("*.py")]

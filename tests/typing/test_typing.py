@@ -36,13 +36,16 @@ def test_pyright(file: Path, tmp_path: Path) -> None:
     # The project's own settings leave this folder out: checked by them, its errors would fail the tree.
     settings = {
         "typeCheckingMode": "strict",
-        "include": [str(file)],
+        "include": [file.name],
         "extraPaths": [str(ROOT)],
         "pythonVersion": "3.11",
     }
+    (tmp_path / file.name).write_text(file.read_text())
     project = tmp_path / "pyrightconfig.json"
     project.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "pyright", "--outputjson", "-p", str(project), "--pythonpath", sys.executable]
     output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
     errors = [d for d in json.loads(output)["generalDiagnostics"] if d["severity"] == "error"]
-    assert {e["range"]["start"]["line"] + 1: e["rule"] for e in errors} == expected(file, "P")
+    found, wanted = {(e["range"]["start"]["line"] + 1, e["rule"]) for e in errors}, expected(file, "P")
+    assert {line for line, _ in found} == set(wanted)
+    assert set(wanted.items()) <= found  # one wrong call may be more than one error

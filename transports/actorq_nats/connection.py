@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nats.errors import Error as NatsError
 
-from actorq.errors import ActorqError, BrokerUnavailable, PermissionDenied
+from actorq.errors import ActorqError, BrokerUnavailable, ConfigError, PermissionDenied
 from actorq.model.message import ConnectionSettings
 from actorq_nats.dial import Address, Options, addresses_of
 from actorq_nats.errors import parse_denial
@@ -52,6 +52,8 @@ class Connection:
         self._options = options
         self._addresses = addresses_of(settings.url)
         self._address: Address | None = None
+        # Servers that are known by their number alone prove themselves by the name that the user gave.
+        self._hostname = self._addresses[0].host
         self._listeners: dict[Listener, None] = {}
         self._sids = count(1)
         self._out: list[bytes] = []
@@ -81,7 +83,10 @@ class Connection:
     # Coming and going
 
     async def open(self, deadline: float) -> None:
-        """The first link; from then on lost ones are replaced. Raises BrokerUnavailable or PermissionDenied."""
+        """The first link; from then on lost ones are replaced.
+
+        Raises BrokerUnavailable, PermissionDenied, or ConfigError where there is no encryption that can be trusted.
+        """
         self._connected(await self._find(deadline))
         self._keeper = self.loop.create_task(self._keep())
 
@@ -99,10 +104,10 @@ class Connection:
                 left = ATTEMPT_TIMEOUT if deadline is None else min(ATTEMPT_TIMEOUT, deadline - self.loop.time())
                 try:
                     return await self._dial(address, max(0.05, left))
-                except (BrokerUnavailable, PermissionDenied) as error:
-                    out_of_time = deadline is not None and self.loop.time() + RETRY_PAUSE > deadline
+                except ActorqError as error:
                     # Credentials that were good once may be good again; at the first time they are simply wrong.
-                    if out_of_time or (deadline is not None and isinstance(error, PermissionDenied)):
+                    hopeless = not isinstance(error, BrokerUnavailable)
+                    if deadline is not None and (hopeless or self.loop.time() + RETRY_PAUSE > deadline):
                         raise
                     if not told:
                         log.warning("%s; trying again", error)
@@ -113,7 +118,7 @@ class Connection:
         link = Link(encrypted=self._options.encrypted)
         kwargs = dict(self._options.kwargs)
         if self._options.encrypted and address.found and address.is_ip:
-            kwargs["tls_hostname"] = self._addresses[0].host
+            kwargs["tls_hostname"] = self._hostname
         try:
             async with asyncio.timeout(timeout):
                 await link.connect(
@@ -135,9 +140,7 @@ class Connection:
                 f"the broker at {address} does not let {self.user} in ({text}): check the credentials"
             )
         if isinstance(error, NotEncrypted | ssl.SSLError):
-            return PermissionDenied(
-                f"no trusted connection to {address}: {text}; check the server's TLS and nats.tls_ca"
-            )
+            return ConfigError(f"no trusted connection to {address}: {text}; check the server's TLS and nats.tls_ca")
         if isinstance(error, TimeoutError):
             text = f"no answer within {timeout:.2g} s"
         elif isinstance(error, OSError) and error.strerror:

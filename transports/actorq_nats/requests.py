@@ -85,9 +85,9 @@ class Requests:
             raise ApiError(error.err_code, error.code, error.description, full)
         return answer
 
-    async def json(self, subject: str, body: object = None) -> dict[str, Any]:
+    async def json(self, subject: str, body: object = None, *, timeout: float = TIMEOUT) -> dict[str, Any]:
         """The same, decoded."""
-        answer: dict[str, Any] = json.loads(await self.api(subject, body))
+        answer: dict[str, Any] = json.loads(await self.api(subject, body, timeout=timeout))
         return answer
 
     def _answered(self, subject: bytes, _reply: bytes, body: bytes, block: bytes) -> None:

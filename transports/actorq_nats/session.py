@@ -89,7 +89,8 @@ class Session:
         if self._refused is not None:
             raise self._refused
         link = self.connection.link
-        assert link is not None
+        if link is None:
+            raise self.connection.unavailable()
         await self.setup.streams(link.info, deadline)
         return link.max_payload
 
@@ -104,8 +105,10 @@ class Session:
         for task in self._works.values():
             if task is not asyncio.current_task():
                 task.cancel()
-        await self.connection.close()
-        self._ending.set()
+        try:
+            await self.connection.close()
+        finally:
+            self._ending.set()
 
     # Work for the application
 

@@ -40,6 +40,8 @@ from actorq_nats.topology import (
 log = logging.getLogger("actorq.nats")
 
 PAUSE = 0.25
+INFO_TIMEOUT = 1.5
+"""Seconds: while a leader is being elected nobody answers, and what is asked then is lost. So ask again soon."""
 
 
 class Setup:
@@ -140,7 +142,7 @@ class Setup:
     async def _found(self, subject: str, absent: int) -> Config | None:
         before = time.time()
         try:
-            info = await self._requests.json(subject)
+            info = await self._requests.json(subject, timeout=INFO_TIMEOUT)
         except ApiError as error:
             if error.code == absent:
                 return None

