@@ -48,7 +48,7 @@ class Address(Generic[P, R]):
         self._sender = sender
         self._target = target
         self._options = options
-        self.to = to
+        self.to: str = to
 
     def __repr__(self) -> str:
         return f"<Address {self.to}>"
@@ -91,7 +91,7 @@ class Actor(Address[P, R], Generic[P, Q, C_co, R]):
 
     def __init__(self, sender: Sender, target: Target, function: Callable[Q, C_co]) -> None:
         super().__init__(sender, target.name, target)
-        self.target = target
+        self.target: Target = target
         self._function = function
         functools.update_wrapper(self, function)
 

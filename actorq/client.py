@@ -25,7 +25,7 @@ from actorq.outbox import Outbox, Outgoing
 from actorq.ports.transport import Subscription, Transport
 from actorq.register import Register
 
-log = logging.getLogger("actorq.client")
+log: logging.Logger = logging.getLogger("actorq.client")
 
 FIRST_LOOK, SLOWEST_LOOK = 1.0, 30.0
 NOTICE_AFTER = 10.0
@@ -59,8 +59,8 @@ class Ticket:
     __slots__ = ("__weakref__", "event", "fresh", "id", "raw", "record")
 
     def __init__(self, task_id: str, *, fresh: bool = False) -> None:
-        self.id = task_id
-        self.fresh = fresh
+        self.id: str = task_id
+        self.fresh: bool = fresh
         self.raw: bytes | None = None
         self.record: Record | None = None
         self.event: anyio.Event | None = None
@@ -98,8 +98,8 @@ class Client:
         self.namespace = namespace
         self.origin = origin
         self.send_timeout = send_timeout
-        self.register = Register(transport, namespace)
-        self.outbox = Outbox(transport, namespace, self.register)
+        self.register: Register = Register(transport, namespace)
+        self.outbox: Outbox = Outbox(transport, namespace, self.register)
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()
         self._answers: dict[str, Callable[[bytes], None]] = {}
         self._own: Subscription | None = None

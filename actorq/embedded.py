@@ -94,7 +94,7 @@ class EmbeddedBroker:
     def __init__(
         self, store: Path | None = None, *, port: int = 0, sync_always: bool = False, config: str = ""
     ) -> None:
-        self.port = port
+        self.port: int = port
         self.sync_always = sync_always
         self._given_store = store
         self._config = config

@@ -63,7 +63,7 @@ class ConfigError(UsageError):
 
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.problems = problems or (message,)
+        self.problems: tuple[str, ...] = problems or (message,)
 
 
 class CanvasError(UsageError):

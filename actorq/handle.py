@@ -36,7 +36,7 @@ class Handle(Generic[T]):
         self._registry = registry
         self._convert = convert
         self._ignored = ignored
-        self.duplicate = duplicate
+        self.duplicate: bool = duplicate
 
     @property
     def id(self) -> str:

@@ -77,13 +77,13 @@ class ActorSystem:
         send_timeout: float = 15.0,
     ) -> None:
         self.name = name
-        self.namespace = Namespace.of(name)
+        self.namespace: Namespace = Namespace.of(name)
         self.lifespan: Lifespan | None = lifespan
         self.middlewares: list[Middleware] = []
-        self.exceptions = ExceptionRegistry()
+        self.exceptions: ExceptionRegistry = ExceptionRegistry()
         self.actors: dict[str, Target] = {}
         self.send_timeout = send_timeout
-        self.streams = streams or StreamSettings()
+        self.streams: StreamSettings = streams or StreamSettings()
         self.transport: str | None = transport
         self.connection: dict[str, Any] = dict(connection or {})
         self._connection_name = connection_name

@@ -27,7 +27,7 @@ from actorq.runtime.target import Target
 from actorq.runtime.watchdog import Watchdog, end_process
 from actorq.system import ActorSystem
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 SETTLE_WITHIN = 5.0
 BURST_PAUSE = 0.1
@@ -64,8 +64,8 @@ class Worker:
 
     def __init__(self, system: ActorSystem, options: WorkerOptions | None = None) -> None:
         self.system = system
-        self.options = options or WorkerOptions()
-        self.name = token(self.options.name or _default_name(), "worker name")
+        self.options: WorkerOptions = options or WorkerOptions()
+        self.name: str = token(self.options.name or _default_name(), "worker name")
         self.runners: dict[str, ActorRunner] = {}
         self._stack = AsyncExitStack()
         self._owns_process = self._drained = False

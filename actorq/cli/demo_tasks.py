@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from actorq.system import ActorSystem
 
-system = ActorSystem("demo")
+system: ActorSystem = ActorSystem("demo")
 
 WORD = re.compile(r"[a-z_]{3,}")
 SKIPPED = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}

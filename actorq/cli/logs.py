@@ -55,8 +55,8 @@ class JsonFormatter(logging.Formatter):
 class ConsoleFormatter(logging.Formatter):
     """``12:00:01.234 WARNING actorq.worker: message [actor id, attempt 2]``."""
 
-    default_time_format = "%H:%M:%S"
-    default_msec_format = "%s.%03d"
+    default_time_format: str = "%H:%M:%S"
+    default_msec_format: str | None = "%s.%03d"
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")

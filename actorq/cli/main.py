@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 from actorq.cli.exits import INTERRUPTED, OK, USAGE, describe, one_line
 from actorq.cli.output import talk
 
-app = App(
+app: App = App(
     "actorq",
     version=lambda: version("actorq"),
     help="Durable tasks for async Python over NATS JetStream.",
@@ -31,7 +31,7 @@ app.command("actorq.cli.tasks:result", name="result", help="Wait for a task's va
 app.command("actorq.cli.server:server", name="server", help="Run the embedded broker alone.")
 app.command("actorq.cli.demo:demo", name="demo", help="See a real job survive the loss of a worker, in under a minute.")
 app.command("actorq.cli.bench.command:bench", name="bench", help="Measure speed beside the raw client's, in one run.")
-task = App("task", help="Look at tasks.")
+task: App = App("task", help="Look at tasks.")
 task.command("actorq.cli.tasks:show", name="show", help="Show what is known of a task.")
 app.command(task)
 

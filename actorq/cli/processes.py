@@ -26,7 +26,7 @@ class Process:
 
     def __init__(self, name: str, folder: Path, arguments: Sequence[str], settings: Mapping[str, str]) -> None:
         self.name = name
-        self.log = folder / f"{name}.log"
+        self.log: Path = folder / f"{name}.log"
         self._out = folder / f"{name}.out"
         self._command = tied([sys.executable, *arguments])
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS_", "ACTORQ_"))}

@@ -20,7 +20,7 @@ from actorq.cli.settings import DEFAULTS, Common, Seconds
 from actorq.runtime.target import Target
 from actorq.worker import Worker, WorkerOptions
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 
 def worker(

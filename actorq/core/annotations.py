@@ -39,7 +39,7 @@ class Slot:
 
     def __init__(self, name: str, annotation: Any) -> None:
         self._name = name
-        self.passes = _passing(annotation)
+        self.passes: frozenset[type] = _passing(annotation)
         self._shapes = () if self.passes is PLAIN else _shapes(name, annotation)
 
     def to_wire(self, value: Any) -> Any:

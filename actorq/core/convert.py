@@ -47,7 +47,7 @@ class Parameters:
         """Use ``Parameters.of``."""
         given = [p for p in signature.parameters.values() if p.name != context]
         placed = [p for p in given if p.kind in _BY_POSITION]
-        self.context = context
+        self.context: str | None = context
         self._name = name
         self._shown = _shown(signature, given)
         self._ahead = None if context is None else _ahead(name, signature, context)

@@ -16,7 +16,7 @@ from actorq.model.address import Mailbox, Namespace, parse_subject
 from actorq.model.message import Message
 from actorq.ports.transport import Subscription, Transport
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 RESCAN = 30.0
 Answer = Callable[[str, Mapping[str, object]], object | None]

@@ -30,13 +30,13 @@ class Run:
     __slots__ = ("_calls", "_slots", "_stopped", "ends_at", "envelope", "lent", "repeated", "scope", "worker")
 
     def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str) -> None:
-        self.envelope = envelope
-        self.repeated = repeated
-        self.worker = worker
-        self.scope = anyio.CancelScope()
-        self.ends_at = math.inf
+        self.envelope: Envelope = envelope
+        self.repeated: bool = repeated
+        self.worker: str = worker
+        self.scope: anyio.CancelScope = anyio.CancelScope()
+        self.ends_at: float = math.inf
         self._stopped = False
-        self.lent = 0
+        self.lent: int = 0
         self._slots = slots
         self._calls: Counter[str] | None = None
 
@@ -90,7 +90,7 @@ class Context:
     def __init__(self, run: Run, *, state: Any, send: Send) -> None:
         self._run = run
         self._send = send
-        self.state = state
+        self.state: Any = state
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

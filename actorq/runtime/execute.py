@@ -32,7 +32,7 @@ from actorq.runtime.slots import Slots
 from actorq.runtime.target import Target
 from actorq.runtime.threads import ThreadCall, Threads
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 Middleware = Callable[[Context, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 

@@ -20,7 +20,7 @@ from actorq.runtime.slots import Slots
 from actorq.runtime.target import Target
 from actorq.runtime.threads import Threads
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 REBUILD_PAUSE = 1.0
 
@@ -43,10 +43,10 @@ class ActorRunner:
     ) -> None:
         self.target = target
         self.engine = engine
-        self.slots = Slots(target.slots, self._grant)
-        self.threads = Threads(target.policy.abandoned_limit, exhausted)
+        self.slots: Slots = Slots(target.slots, self._grant)
+        self.threads: Threads = Threads(target.policy.abandoned_limit, exhausted)
         self.jobs: set[Job] = set()
-        self.stopping = False
+        self.stopping: bool = False
         self._tasks = tasks
         self._lease = lease
         self._pullers: dict[Mailbox, _Puller] = {}

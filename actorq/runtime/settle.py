@@ -31,7 +31,7 @@ from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeat
 from actorq.runtime.execute import Job
 from actorq.runtime.lookup import newest_copy, patiently, stored_record
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 TRY_TIMEOUT = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0

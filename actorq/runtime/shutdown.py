@@ -9,17 +9,17 @@ import signal
 import anyio
 from anyio.abc import TaskStatus
 
-log = logging.getLogger("actorq.worker")
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 
 class Shutdown:
     """How far stopping has gone. ``exit_code`` is 0 unless something asked for another."""
 
     def __init__(self) -> None:
-        self.exit_code = 0
-        self.reason = ""
-        self.requested = anyio.Event()
-        self.impatient = anyio.Event()
+        self.exit_code: int = 0
+        self.reason: str = ""
+        self.requested: anyio.Event = anyio.Event()
+        self.impatient: anyio.Event = anyio.Event()
 
     def request(self, reason: str, exit_code: int = 0) -> None:
         """Ask for an orderly stop; asked again, cancel what runs."""

@@ -15,9 +15,9 @@ class Slots:
     """
 
     def __init__(self, capacity: int, changed: Callable[[], None]) -> None:
-        self.capacity = capacity
-        self.running = 0
-        self.lent = 0
+        self.capacity: int = capacity
+        self.running: int = 0
+        self.lent: int = 0
         self._changed = changed
         self._resuming: deque[anyio.Event] = deque()
         self._starting: deque[anyio.Event] = deque()

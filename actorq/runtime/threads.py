@@ -40,7 +40,7 @@ class Threads:
         self._lock = threading.Lock()
         self._limit = limit
         self._exhausted = exhausted
-        self.abandoned = 0
+        self.abandoned: int = 0
 
     def call(self, function: Callable[[], Any]) -> ThreadCall:
         """Prepare one call."""
@@ -64,7 +64,8 @@ class ThreadCall:
         self._function = function
         self._count = count
         self._lock = threading.Lock()
-        self._running = self._left = self.abandoned = False
+        self.abandoned: bool = False
+        self._running = self._left = False
 
     async def __call__(self) -> Any:
         result = await anyio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_unlimited())

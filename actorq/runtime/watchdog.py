@@ -15,7 +15,7 @@ from typing import Self
 
 import anyio
 
-log = logging.getLogger("actorq.watchdog")
+log: logging.Logger = logging.getLogger("actorq.watchdog")
 
 BEAT = 0.25
 BLOCKED_AFTER = 1.0

@@ -61,7 +61,8 @@ async def test_asgi_app(monkeypatch: pytest.MonkeyPatch) -> None:
         await to_app[0].send({"type": "lifespan.startup"})
         assert (await from_app[1].receive())["type"] == "lifespan.startup.complete"
         async with Worker(asgi_app.system):
-            for path, status, body in [("/tea/2", 200, b"2 x tea: 19.00"), ("/tea/0", 422, b"count has to be 1 or more")]:
+            expected = [("/tea/2", 200, b"2 x tea: 19.00"), ("/tea/0", 422, b"count has to be 1 or more")]
+            for path, status, body in expected:
                 await asgi_app.app({"type": "http", "path": path}, to_app[1].receive, from_app[0].send)
                 assert (await from_app[1].receive())["status"] == status
                 assert (await from_app[1].receive())["body"] == body

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ class Lab:
     name: str
     url: str
     folder: Path
-    started: list[WorkerProcess] = field(default_factory=list)
+    started: list[WorkerProcess] = field(default_factory=list["WorkerProcess"])
 
     def worker(self, *options: str, backend: str = "asyncio") -> WorkerProcess:
         process = WorkerProcess(self, f"w{len(self.started)}", (*options, "--backend", backend))
@@ -101,7 +101,7 @@ class WorkerProcess:
 
 
 @contextmanager
-def all_ended(lab: Lab) -> Iterator[Lab]:
+def all_ended(lab: Lab) -> Generator[Lab]:
     """Whatever happens, no process of the lab is left."""
     try:
         yield lab

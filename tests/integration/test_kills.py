@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 
 import anyio
 import pytest
@@ -40,6 +41,11 @@ def unexplained(lab: Lab, killed: list[WorkerProcess], by: dict[str, str]) -> Co
     return lab.starts() - Counter(dict.fromkeys(by, 1)) - lost
 
 
+def in_flight(lab: Lab, victim: WorkerProcess, due: int) -> bool:
+    """Whether ``due`` tasks were started in all, and the victim is in the middle of some."""
+    return len(lab.starts()) >= due and bool(victim.in_flight())
+
+
 @pytest.mark.parametrize(
     ("count", "kills"), [(1_500, 3), pytest.param(10_000, 10, marks=pytest.mark.slow)], ids=["mini", "full"]
 )
@@ -54,9 +60,7 @@ async def test_workers_killed_with_work_in_flight(lab: Lab, system: ActorSystem,
             victim = running.pop(0)
             due = len(lab.starts()) + count // (kills + 2)
             await wait_until(
-                lambda victim=victim, due=due: len(lab.starts()) >= due and victim.in_flight(),
-                timeout=60,
-                description=f"work is in flight for kill {kill}",
+                partial(in_flight, lab, victim, due), timeout=60, description=f"work is in flight for kill {kill}"
             )
             victim.kill()
             killed.append(victim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,11 @@ def url(request: pytest.FixtureRequest) -> str:
 def make_system(url: str) -> MakeSystem:
     """Systems of one name over one broker: several programs that know one another by name only."""
     name = f"spec-{uuid.uuid4().hex[:12]}"
-    return lambda **settings: ActorSystem(name, transport=url, **settings)
+
+    def make(**settings: Any) -> ActorSystem:
+        return ActorSystem(name, transport=url, **settings)
+
+    return make
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import anyio
@@ -20,7 +20,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def serving(system: ActorSystem) -> Iterator[None]:
+def serving(system: ActorSystem) -> Generator[None]:
     """A worker on a thread of its own."""
     with anyio.from_thread.start_blocking_portal() as portal, portal.wrap_async_context_manager(Worker(system)):
         yield
@@ -47,11 +47,19 @@ def test_a_script_sends_and_waits(make_system: MakeSystem) -> None:
 def test_it_is_thread_safe_and_lazy(make_system: MakeSystem) -> None:
     """One client may be kept for the process and used from any thread."""
     theirs, system = make_system(), make_system()
-    theirs.actor(name="double")(lambda x: 2 * x)
+
+    def double(x: int) -> int:
+        return 2 * x
+
+    theirs.actor(double)
     client = system.blocking()
     results: list[int] = []
+
+    def ask(number: int) -> None:
+        results.append(client.ask("double", number))
+
     with serving(theirs):
-        threads = [threading.Thread(target=lambda n=n: results.append(client.ask("double", n))) for n in range(8)]
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,7 +85,7 @@ async def test_lifespan_and_middleware(make_system: Callable[..., ActorSystem]) 
     events: list[str] = []
 
     @asynccontextmanager
-    async def lifespan() -> AsyncIterator[str]:
+    async def lifespan() -> AsyncGenerator[str]:
         events.append("up")
         yield "the pool"
         events.append("down")

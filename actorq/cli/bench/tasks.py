@@ -6,7 +6,7 @@ import anyio
 
 from actorq.system import ActorSystem
 
-system = ActorSystem("bench")
+system: ActorSystem = ActorSystem("bench")
 
 
 @system.actor(concurrency=100)

@@ -15,7 +15,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[Message] = []
-        self.gaps = 0
+        self.gaps: int = 0
 
     @property
     def bodies(self) -> list[bytes]:
