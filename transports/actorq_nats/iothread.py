@@ -15,17 +15,19 @@ from typing import Any, TypeVar
 
 import sniffio
 
-new_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    import uvloop
-except ImportError:
-    new_loop = asyncio.new_event_loop
-else:
-    new_loop = uvloop.new_event_loop
-
 T = TypeVar("T")
 Soon = Callable[[Callable[[], None]], object]
 """Runs a function soon in some loop, from any thread; raises RuntimeError once that loop is gone."""
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop of uvloop where that is installed."""
+    try:
+        uvloop = import_module("uvloop")
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 def soon_here() -> Soon:
