@@ -84,10 +84,10 @@ class Outbox:
             pause, now = 0.0, anyio.current_time()
             for i, answer in zip(todo, answers, strict=True):
                 match tries[i].after(answer, now, deadline):
+                    case Taken() | Done(duplicate=True):
+                        taken.add(i)
                     case Done():
                         pass
-                    case Taken():
-                        taken.add(i)
                     case GiveUp(error):
                         raise error
                     case TryAgain(after, repeat):

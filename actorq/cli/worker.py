@@ -119,7 +119,6 @@ def _policy(target: Target, options: WorkerOptions) -> dict[str, object]:
         "runs": "in the event loop" if target.is_async else "in threads",
         "concurrency": target.slots,
         "timeout": policy.timeout,
-        "max_attempts": policy.retry.max_attempts,
     }
 
 
@@ -140,7 +139,6 @@ def _row(name: str, policy: dict[str, object]) -> tuple[str, ...]:
         f"queue {policy['queue']}{'' if policy['served'] else ' (not served)'}",
         f"{policy['concurrency']} at once {policy['runs']}",
         "no time limit" if policy["timeout"] is None else f"at most {policy['timeout']:g} s",
-        "no retry" if policy["max_attempts"] == 1 else f"{policy['max_attempts']} attempts",
     )
 
 

@@ -156,7 +156,7 @@ async def test_many_at_once(system: ActorSystem) -> None:
 
 
 async def test_a_given_task_id_is_sent_once(system: ActorSystem) -> None:
-    """H-6: the same task_id again, while its copy waits, is the same task."""
+    """H-6: the same task_id again is the same task, while its copy waits and when it has just ended."""
     runs: list[int] = []
 
     @system.actor
@@ -172,6 +172,8 @@ async def test_a_given_task_id_is_sent_once(system: ActorSystem) -> None:
         async with Worker(system):
             assert await again == 1
             assert await system.handle("invoice-7") == 1
+            ended = await note.options(task_id="invoice-7").send(3)
+            assert (await ended, ended.duplicate) == (1, True)
     assert runs == [1]
 
 
