@@ -10,16 +10,14 @@ import msgspec
 from msgspec.structs import replace
 
 from actorq.core.codec import encode_envelope, headers_of
-from actorq.core.ids import key_of
+from actorq.core.ids import USER_ORIGIN, key_of, origin_of
 from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
 from actorq.core.size import check_size
 from actorq.model.address import Mailbox, Namespace
 from actorq.model.envelope import Envelope
 from actorq.model.message import Confirmation, Expect, Publication, Schedule, Stored
 from actorq.ports.transport import Transport
-from actorq.register import Register
-
-TRY_TIMEOUT = 5.0
+from actorq.register import SHORTEST_TRY, TRY_TIMEOUT, Register
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -45,11 +43,11 @@ class Outbox:
         Raises PayloadTooLarge before anything is sent; BrokerUnavailable, DeliveryUnknown, StreamFull or
         PermissionDenied when one of them was not confirmed within ``timeout`` seconds.
         """
-        publications = [self._publication(o) for o in outgoing]
+        publications, began = [self._publication(o) for o in outgoing], time.monotonic()
         for mailbox in {o.mailbox for o in outgoing}:
-            await self._register.ensure(mailbox)
-        began = time.monotonic()
-        answers = await self._transport.publish(publications, timeout=min(TRY_TIMEOUT, timeout))
+            await self._register.ensure(mailbox, timeout)
+        left = timeout - (time.monotonic() - began)
+        answers = await self._transport.publish(publications, timeout=max(SHORTEST_TRY, min(TRY_TIMEOUT, left)))
         if all(type(answer) is Stored and not answer.duplicate for answer in answers):
             return set()
         left = timeout - (time.monotonic() - began)
@@ -66,7 +64,9 @@ class Outbox:
         expect = None
         if outgoing.exclusive or envelope.repeat:
             expect = Expect(0, self._namespace.copies(envelope.actor, key))
-        return Publication(subject, body, headers_of(envelope), msg_id=envelope.id, expect=expect, schedule=schedule)
+        # An id given by a user may come back when its record is gone, also within the duplicate window.
+        msg_id = None if origin_of(envelope.id) == USER_ORIGIN else envelope.id
+        return Publication(subject, body, headers_of(envelope), msg_id=msg_id, expect=expect, schedule=schedule)
 
     async def _insist(
         self,
@@ -84,9 +84,9 @@ class Outbox:
             pause, now = 0.0, anyio.current_time()
             for i, answer in zip(todo, answers, strict=True):
                 match tries[i].after(answer, now, deadline):
-                    case Taken() | Done(duplicate=True):
+                    case Taken(perhaps_own=False) | Done(duplicate=True):
                         taken.add(i)
-                    case Done():
+                    case Taken() | Done():
                         pass
                     case GiveUp(error):
                         raise error
@@ -101,5 +101,5 @@ class Outbox:
             await anyio.sleep(pause)
             todo, left = again, deadline - anyio.current_time()
             answers = await self._transport.publish(
-                [publications[i] for i in todo], timeout=max(0.05, min(TRY_TIMEOUT, left))
+                [publications[i] for i in todo], timeout=max(SHORTEST_TRY, min(TRY_TIMEOUT, left))
             )

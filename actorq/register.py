@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import anyio
+
 from actorq.core.codec import pack, unpack_map
+from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
 from actorq.errors import BrokerUnavailable
 from actorq.model.address import Mailbox, Namespace, parse_subject
-from actorq.model.message import Expect, Failed, Publication, Refused
+from actorq.model.message import Expect, Publication
 from actorq.ports.transport import Transport
 
-WRITE_TIMEOUT = 10.0
+TIMEOUT = 15.0
+TRY_TIMEOUT, SHORTEST_TRY = 5.0, 0.05
+PAUSE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,10 @@ class Registered:
 
 
 class Register:
-    """Reads and writes register records; remembers what this process has already seen."""
+    """Reads and writes register records; remembers what this process has already seen.
+
+    Every method goes on for ``timeout`` seconds while the broker is away, then raises as sending does (D-7).
+    """
 
     def __init__(self, transport: Transport, namespace: Namespace) -> None:
         self._transport = transport
@@ -32,31 +40,29 @@ class Register:
         self._known: set[Mailbox] = set()
         self._homes: dict[str, Mailbox] = {}
 
-    async def ensure(self, mailbox: Mailbox) -> None:
+    async def ensure(self, mailbox: Mailbox, timeout: float = TIMEOUT) -> None:
         """Make sure that workers can find this mailbox, before its first use by this process."""
         if mailbox in self._known:
             return
-        subject = self._namespace.register(mailbox)
-        record = Publication(
-            subject, pack({"v": 1, "home": False, "at": self._transport.now()}), expect=Expect(0, subject)
-        )
-        await self._write(record)
+        body = pack({"v": 1, "home": False, "at": self._transport.now()})
+        # Refused: somebody has registered it already, which is all that is needed.
+        await self._write(mailbox, body, 0, anyio.current_time() + timeout)
         self._known.add(mailbox)
 
-    async def announce(self, mailbox: Mailbox, details: Mapping[str, object]) -> None:
+    async def announce(self, mailbox: Mailbox, details: Mapping[str, object], timeout: float = TIMEOUT) -> None:
         """Write a worker's home record if what is stored differs."""
-        subject = self._namespace.register(mailbox)
-        body = {"v": 1, "home": True, **details}
-        found = await self._transport.get(subject)
-        if found is not None and unpack_map(found.body) == body:
-            return
-        expect = Expect(found.sequence if found is not None else 0, subject)
-        await self._write(Publication(subject, pack(body), expect=expect, replace=True))
+        body, deadline = {"v": 1, "home": True, **details}, anyio.current_time() + timeout
+        while True:
+            found = await self._transport.get(self._namespace.register(mailbox))
+            if found is not None and unpack_map(found.body) == body:
+                return
+            if await self._write(mailbox, pack(body), 0 if found is None else found.sequence, deadline):
+                return
 
-    async def home(self, actor: str) -> Mailbox:
+    async def home(self, actor: str, timeout: float = TIMEOUT) -> Mailbox:
         """Where a sender by name puts messages: the registered home, else queue ``default``, lane 0."""
         if actor not in self._homes:
-            for entry in await self.entries(actor):
+            for entry in await self._found(actor, anyio.current_time() + timeout):
                 if entry.home:
                     self._homes[actor] = entry.mailbox
                     break
@@ -64,8 +70,17 @@ class Register:
                 return Mailbox("default", 0, actor)
         return self._homes[actor]
 
+    async def _found(self, actor: str, deadline: float) -> list[Registered]:
+        while True:
+            try:
+                return await self.entries(actor)
+            except BrokerUnavailable:
+                if anyio.current_time() + PAUSE >= deadline:
+                    raise
+                await anyio.sleep(PAUSE)
+
     async def entries(self, actor: str = "*", queue: str = "*") -> list[Registered]:
-        """All registered mailboxes, or those of one actor or queue."""
+        """All registered mailboxes, or those of one actor or queue. One try."""
         found: list[Registered] = []
         for message in await self._transport.scan(self._namespace.registers(actor, queue)):
             parsed, details = parse_subject(message.subject), unpack_map(message.body) or {}
@@ -73,14 +88,19 @@ class Register:
                 found.append(Registered(parsed[1], bool(details.get("home")), details))
         return sorted(found, key=lambda entry: str(entry.mailbox))
 
-    async def _write(self, record: Publication) -> None:
-        (answer,) = await self._transport.publish([record], timeout=WRITE_TIMEOUT)
-        match answer:
-            case Failed(error, unknown=True):
-                raise BrokerUnavailable(f"the mailbox could not be registered: {error}", subject=record.subject)
-            case Failed(error):
-                raise error
-            case Refused():
-                pass  # another process wrote it in the meantime: it exists, which is all that is needed
-            case _:
-                pass
+    async def _write(self, mailbox: Mailbox, body: bytes, expected: int, deadline: float) -> bool:
+        """Replace the record with the sequence ``expected`` (0: none); False if it is another one by now."""
+        subject, sending = self._namespace.register(mailbox), Sending(exclusive=True)
+        record = Publication(subject, body, expect=Expect(expected, subject), replace=True)
+        while True:
+            left = deadline - anyio.current_time()
+            (answer,) = await self._transport.publish([record], timeout=max(SHORTEST_TRY, min(TRY_TIMEOUT, left)))
+            match sending.after(answer, anyio.current_time(), deadline):
+                case Done():
+                    return True
+                case Taken(perhaps_own):
+                    return perhaps_own
+                case GiveUp(error):
+                    raise error
+                case TryAgain(after):
+                    await anyio.sleep(after)

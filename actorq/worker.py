@@ -17,7 +17,7 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from actorq.errors import ConfigError
+from actorq.errors import ConfigError, InternalError, TransportError
 from actorq.model.address import Mailbox, token
 from actorq.runtime.attend import Attendant
 from actorq.runtime.execute import Engine
@@ -73,12 +73,13 @@ class Worker:
     async def __aenter__(self) -> Self:
         """Raises BrokerUnavailable, PermissionDenied or ConfigError if it cannot start."""
         self._shutdown, self._grace = Shutdown(), anyio.CancelScope()
+        self._drained, self.runners = False, {}
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.system)
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
             engine = self._engine(state)
             tasks = await stack.enter_async_context(_shelter())
-            watchdog = Watchdog(lambda: _overdue(engine), end=end_process if self._owns_process else None)
+            watchdog = Watchdog(self._overdue, end=end_process if self._owns_process else None)
             stack.enter_context(watchdog)
             tasks.start_soon(watchdog.beat)
             await self._start(tasks, engine)
@@ -181,14 +182,16 @@ class Worker:
         if self._drained:
             return
         self._drained = True
-        try:
+        # Shielded, and so below: also a program that is cancelled hands back what it holds, and loses no outcome that
+        # exists (tests/spec/test_shutdown.py::test_a_stop_while_settling).
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
             for runner in self.runners.values():
                 await runner.stop_pulling()
+        try:
             with self._grace:
                 self._grace.deadline = anyio.current_time() + self.options.shutdown_timeout
                 await self._finished()
         finally:
-            # Shielded: also a program that is cancelled hands back what it holds (test_a_stop_while_settling).
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
                 for runner in self.runners.values():
                     runner.cancel_running()
@@ -213,9 +216,17 @@ class Worker:
         transport, namespace = self.system.client.transport, self.system.namespace
         for runner in self.runners.values():
             for mailbox in runner.mailboxes:
-                if await transport.get(namespace.inbox(mailbox)) is not None:
-                    return True
+                try:
+                    if await transport.get(namespace.inbox(mailbox)) is not None:
+                        return True
+                except TransportError:
+                    return True  # nobody can tell while the broker is away
         return not self.idle()
+
+    def _overdue(self) -> float:
+        """Seconds of silence after which the first message held passes its limit, for a loop that is silent now."""
+        ends = [job.ends_at for runner in self.runners.values() for job in list(runner.jobs)]
+        return max(0.0, min(ends) - time.monotonic()) if ends else float("inf")
 
 
 @asynccontextmanager
@@ -228,6 +239,8 @@ async def _shelter() -> AsyncGenerator[TaskGroup, None]:
             async with anyio.create_task_group() as inner:
                 task_status.started(inner)
                 await anyio.sleep_forever()
+            if not inner.cancel_scope.cancel_called:
+                raise InternalError("the worker's tasks were cancelled by none of its own: please report this")
 
     outer = anyio.create_task_group()
     await outer.__aenter__()
@@ -240,12 +253,6 @@ async def _shelter() -> AsyncGenerator[TaskGroup, None]:
     finally:
         # Not given the body's exception: that one passes as it is, not wrapped into a group.
         await outer.__aexit__(None, None, None)
-
-
-def _overdue(engine: Engine) -> float:
-    """Seconds of silence after which the first held message passes its limit, for a loop that is silent now."""
-    ends = [job.ends_at for job in list(engine.held.values())]
-    return max(0.0, min(ends) - time.monotonic()) if ends else float("inf")
 
 
 def _default_name() -> str:

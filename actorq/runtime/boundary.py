@@ -25,6 +25,7 @@ async def guarded(call: Callable[[], Awaitable[Any]]) -> Any:
         raise
     except BaseException as error:
         # A scope around us that is cancelled shows as a deadline of -inf; without one, the cancellation is user code's.
-        if anyio.current_effective_deadline() == -math.inf and not isinstance(error, Exception):
+        cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+        if cancelled and anyio.current_effective_deadline() == -math.inf:
             raise
         return Raised(error)

@@ -27,7 +27,10 @@ class Run:
     ``ends_at``: when its time limit is over, on time.monotonic().
     """
 
-    __slots__ = ("_calls", "_slots", "_stopped", "ends_at", "envelope", "lent", "repeated", "scope", "worker")
+    __slots__ = (
+        "_calls", "_has_slot", "_over", "_slots", "_stopped", "ends_at", "envelope", "lent", "repeated", "scope",
+        "worker",
+    )  # fmt: skip
 
     def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str) -> None:
         self.envelope: Envelope = envelope
@@ -38,6 +41,8 @@ class Run:
         self._stopped = False
         self.lent: int = 0
         self._slots = slots
+        self._has_slot = True
+        self._over = False
         self._calls: Counter[str] | None = None
 
     @property
@@ -62,19 +67,33 @@ class Run:
         """Free the slot while this run waits for another task. Waiting for several at once lends it once."""
         self.lent += 1
         if self.lent == 1:
-            self._slots.lend()
+            self._slots.lent += 1
+            self._let_go()
 
     async def reclaim(self) -> None:
-        """Take the slot again; returns when the run may go on."""
+        """Take the slot again, unless the run still waits elsewhere; returns when it may go on."""
         self.lent -= 1
-        if self.lent == 0:
-            self.lent = 1
-            await self._slots.reclaim()
-            self.lent = 0
+        if self.lent:
+            return
+        self._slots.lent -= 1
+        await self._slots.resume()
+        if self._wants_slot():
+            self._has_slot = True
+        else:
+            self._slots.release()
+
+    def _wants_slot(self) -> bool:
+        """Not so if meanwhile it has ended, waits again, or got its slot by another of its tasks."""
+        return not (self._over or self.lent or self._has_slot)
 
     def end(self) -> None:
         """Give the slot back, unless it is lent."""
-        if self.lent == 0:
+        self._over = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
             self._slots.release()
 
 
@@ -140,7 +159,7 @@ class Context:
         """True once this run is to stop: its time limit, a shutdown or a lost lease. Threads may poll it."""
         return self._run.cancelled
 
-    async def send(self, to: str, *args: Any, **kwargs: Any) -> Any:
+    async def send(self, to: str, /, *args: Any, **kwargs: Any) -> Any:
         """Send a task by name; gives its Handle. Repeating this run sends the same task, not another one."""
         return await self._send(to, *args, **kwargs)
 

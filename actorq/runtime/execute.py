@@ -52,7 +52,6 @@ class Engine:
     default_ttl: float = 3600.0
     state: Any = None
     middleware: tuple[Middleware, ...] = ()
-    held: dict[str, Job] = field(default_factory=dict[str, "Job"])
 
 
 @dataclass(slots=True, eq=False)
@@ -124,7 +123,6 @@ def decode(job: Job) -> Outcome | None:
         # Somebody may wait for it: the record is written, whatever the message said of it.
         job.envelope = Envelope(id=message.subject.rsplit(".", 1)[1], to=name, reply=job.engine.default_ttl)
         return _dead(job, "undecodable", f"the message cannot be decoded: {error}")
-    job.engine.held[job.envelope.id] = job
     if method is not None:
         return _dead(job, "unknown_method", f"actor {actor!r} has no method {method!r}")
     return None
@@ -187,9 +185,9 @@ async def invoke(job: Job) -> Outcome:
             result = await guarded(call)
     finally:
         RUNNING.reset(token)
-    if not run.scope.cancel_called or not (run.scope.cancelled_caught or isinstance(result, Raised)):
-        return _ended(job, result)
-    return _cut_short(job, abandoned=thread is not None and not await thread.ended_in_time())
+    if run.scope.cancelled_caught or (run.cancelled and isinstance(result, Raised)):
+        return _cut_short(job, abandoned=thread is not None and not await thread.ended_in_time())
+    return _ended(job, result)
 
 
 def time_limit(job: Job) -> tuple[float, bool]:

@@ -22,7 +22,7 @@ from actorq.runtime.threads import Threads
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
-REBUILD_PAUSE = 1.0
+REJOIN_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 class ActorRunner:
@@ -86,7 +86,11 @@ class ActorRunner:
 
     async def _process(self, job: Job, puller: _Puller) -> None:
         try:
-            await settle(job, decode(job) or await self._begin(job, puller) or await invoke(job))
+            await self._settled(job, decode(job) or await self._begin(job, puller) or await invoke(job))
+        except Exception:
+            # A defect of ours, and no reason to stop everybody else's work.
+            log.exception("task %s of %s cannot be processed: please report this", job.envelope.id, self.target.name)
+            job.delivery.release()
         finally:
             if job.run is not None:
                 job.run.end()
@@ -94,6 +98,15 @@ class ActorRunner:
                 self.slots.release()
             self._forget(job)
             puller.forget(job)
+
+    async def _settled(self, job: Job, outcome: Outcome) -> None:
+        try:
+            await settle(job, outcome)
+        except anyio.get_cancelled_exc_class():
+            if self._tasks.cancel_scope.cancel_called:
+                raise
+            # Not ours: the handler cancelled this task of the loop and returned. By now that is over.
+            await settle(job, outcome)
 
     async def _begin(self, job: Job, puller: _Puller) -> Outcome | None:
         """Take a slot, then do all that comes before the handler; an outcome if it must not run."""
@@ -113,8 +126,6 @@ class ActorRunner:
 
     def _forget(self, job: Job) -> None:
         self.jobs.discard(job)
-        if self.engine.held.get(job.envelope.id) is job:
-            del self.engine.held[job.envelope.id]
         if not self.jobs:
             self._idle.set()
 
@@ -124,13 +135,11 @@ class ActorRunner:
 
     async def stop_pulling(self) -> None:
         """Take no more; what has arrived and not started is handed back at once."""
-        if self.stopping:
-            return
         self.stopping = True
         for job in list(self.jobs):
             if job.run is None:
                 job.stop()
-        for puller in self._pullers.values():
+        for puller in list(self._pullers.values()):
             await puller.stop()
 
     async def finished(self) -> None:
@@ -179,21 +188,24 @@ class _Puller:
         with self._scope:
             while True:
                 try:
-                    assert self._consumer is not None
-                    while True:
+                    while self._consumer is not None:
                         self._take(await self._consumer.receive())
                 except TransportError as error:
                     log.warning("mailbox %s delivers no more (%s): joining it again", self.mailbox, error)
                 await self._rejoin()
 
     async def _rejoin(self) -> None:
-        self._consumer = None
+        self._consumer, pause, said = None, REJOIN_PAUSE, ""
         while self._consumer is None:
-            await anyio.sleep(REBUILD_PAUSE)
+            await anyio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
             try:
                 await self.join()
             except (TransportError, ConfigError) as error:
-                log.warning("mailbox %s cannot be joined yet: %s", self.mailbox, error)
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("mailbox %s cannot be joined yet: %s", self.mailbox, said)
+        log.info("mailbox %s is joined again", self.mailbox)
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         self._granted -= len(deliveries)
@@ -201,6 +213,7 @@ class _Puller:
             self._waiting.add(self._runner.start(delivery, self))
 
     async def stop(self) -> None:
+        """Withdraw all credit and take over what has arrived."""
         self._scope.cancel()
         if self._consumer is not None:
             self._take(await self._consumer.stop())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import assert_never
 
 import anyio
@@ -22,6 +23,7 @@ from actorq.core.delivery import (
     reissue,
 )
 from actorq.core.ids import key_of, origin_of
+from actorq.core.sending import FIRST_PAUSE, Sending, TryAgain
 from actorq.core.size import check_size
 from actorq.errors import PayloadTooLarge, TransportError
 from actorq.model.envelope import DeadLetter, ErrorInfo, Record
@@ -34,7 +36,6 @@ from actorq.runtime.lookup import newest_copy, patiently, stored_record
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 TRY_TIMEOUT = 5.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
 async def settle(job: Job, outcome: Outcome) -> None:
@@ -178,18 +179,15 @@ def _reissued(job: Job, plan: Reissue) -> Publication:
 
 
 async def _store(job: Job, publication: Publication) -> Stored | Refused:
-    pause = FIRST_PAUSE
+    """Publish until there is an answer. Raises TransportError where that is useless, or when the lease is over."""
+    sending = Sending(exclusive=True)
     while True:
         (answer,) = await job.engine.transport.publish([publication], timeout=TRY_TIMEOUT)
-        match answer:
-            case Stored() | Refused():
-                return answer
-            case NotStored(error, permanent=True):
-                raise error
-            case NotStored(error) if job.lost:
-                raise error
-            case NotStored(error):
-                if pause == FIRST_PAUSE:
-                    log.warning("task %s of %s: %s; trying again", job.envelope.id, job.envelope.to, error)
-                await anyio.sleep(pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
+        if not isinstance(answer, NotStored):
+            return answer
+        verdict = sending.after(answer, 0.0, -math.inf if job.lost else math.inf)
+        if not isinstance(verdict, TryAgain):
+            raise answer.error
+        if verdict.after == FIRST_PAUSE:
+            log.warning("task %s of %s: %s; trying again", job.envelope.id, job.envelope.to, answer.error)
+        await anyio.sleep(verdict.after)

@@ -11,7 +11,8 @@ import anyio
 class Slots:
     """Counts running handlers against ``capacity``; first come, first served, but those that resume go first.
 
-    A slot is *lent* while its handler awaits another task, so that a parent never blocks its children.
+    A slot is *lent* while its handler awaits another task, so that a parent never blocks its children. ``lent`` counts
+    such handlers.
     """
 
     def __init__(self, capacity: int, changed: Callable[[], None]) -> None:
@@ -69,12 +70,6 @@ class Slots:
         self.capacity = capacity
         self._pass_on()
 
-    def lend(self) -> None:
-        """Free the caller's slot while it waits for another task."""
-        self.lent += 1
-        self.release()
-
-    async def reclaim(self) -> None:
-        """Take a slot again before the caller resumes. Cancelled here, the caller holds none."""
-        self.lent -= 1
+    async def resume(self) -> None:
+        """Take a slot before all that start. Cancelled here, none is taken."""
         await self._take(self._resuming)

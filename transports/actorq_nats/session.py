@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import logging
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -26,6 +27,8 @@ from actorq_nats.reads import Reads
 from actorq_nats.requests import TIMEOUT, Requests
 from actorq_nats.setup import Setup
 from actorq_nats.topology import ConsumerState, Kind, stream_name
+
+log = logging.getLogger("actorq.nats")
 
 T = TypeVar("T")
 
@@ -68,6 +71,8 @@ class Session:
         self._numbers = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._refused: ActorqError | None = None
+        self._restoring: asyncio.Task[None] | None = None
+        self._opened = False
         self.connection = Connection(settings, options, loop)
         self.leases = Leases(self.connection, home)
         self.requests = Requests(self.connection, f"{inbox}.r.")
@@ -92,12 +97,15 @@ class Session:
         if link is None:
             raise self.connection.unavailable()
         await self.setup.streams(link.info, deadline)
+        self._opened = True
         return link.max_payload
 
     async def close(self) -> None:
         """Send what is queued, then end everything."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._restoring is not None:
+            self._restoring.cancel()
         error = BrokerUnavailable(f"the connection {self._settings.name!r} was closed")
         for consumer in self._pulls:
             consumer.failed(error)
@@ -196,6 +204,16 @@ class Session:
 
     def connected(self) -> None:
         self._beat()
+        link = self.connection.link
+        if self._opened and link is not None and (self._restoring is None or self._restoring.done()):
+            self._restoring = self._loop.create_task(self._restore(link.info))
+
+    async def _restore(self, server: Mapping[str, Any]) -> None:
+        # A broker that comes back may have come back empty, or be another one.
+        try:
+            await self.setup.streams(server, self._loop.time() + self._settings.connect_timeout)
+        except ActorqError as error:
+            log.error("after the connection came back: %s", error)
 
     def disconnected(self) -> None:
         pass
