@@ -8,7 +8,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from actorq.client import Client
 from actorq.core.codec import to_wire
-from actorq.errors import InvalidArguments
+from actorq.errors import InvalidArguments, UsageError
 from actorq.handle import Handle
 from actorq.model.options import NO_OPTIONS, CallOptions, SendOptions, send_options
 from actorq.runtime.target import Target
@@ -32,9 +32,20 @@ class Sender(Protocol):
 def unchecked(to: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Wire form of a call to an actor whose signature is not known here; InvalidArguments for what cannot travel."""
     try:
-        return tuple(to_wire(value) for value in args), {name: to_wire(value) for name, value in kwargs.items()}
+        what = f"{to}() arguments"
+        return to_wire(tuple(args), what), to_wire(dict(kwargs), what)
     except TypeError as error:
-        raise InvalidArguments(f"{to}: {error}", actor=to) from error
+        raise InvalidArguments(str(error), actor=to) from error
+
+
+def several(calls: Iterable[Sequence[Any]]) -> list[Call]:
+    """The calls of ``send_many``. Raises UsageError where something else than sequences of arguments was given."""
+    listed: list[Call] = []
+    for args in calls:
+        if isinstance(args, str | bytes) or not isinstance(args, Sequence):
+            raise UsageError(f"send_many: {args!r} is no tuple of arguments; write [(first,), (second,)]")
+        listed.append((tuple(args), {}))
+    return listed
 
 
 class Address(Generic[P, R]):
@@ -74,7 +85,7 @@ class Address(Generic[P, R]):
 
     async def send_many(self, calls: Iterable[Sequence[Any]]) -> list[Handle[R]]:
         """Send one task for each tuple of arguments, pipelined; all are confirmed when this returns."""
-        return await self._sender.submit(self.to, [(tuple(args), {}) for args in calls], self._options, self._target)
+        return await self._sender.submit(self.to, several(calls), self._options, self._target)
 
     async def submit_by(self, client: Client, calls: Sequence[Call]) -> list[Handle[R]]:
         """Send several calls, each ``(args, kwargs)``, over a given connection."""

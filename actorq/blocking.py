@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 
-import sniffio
+import anyio
 from anyio import from_thread
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
+from anyio.lowlevel import EventLoopToken, current_token
 
 from actorq.actor import Address, Call
 from actorq.client import RUNNING, Client
@@ -34,14 +36,11 @@ class BlockingClient:
 
     def __init__(self, system: ActorSystem) -> None:
         self._system = system
-        self._lock = threading.Lock()
-        self._pid = 0
-        self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
-        self._client: Client | None = None
+        self._thread = _LoopThread(system)
+        _THREADS.add(self._thread)
 
     def __enter__(self) -> Self:
-        self._refuse_in_loop()
+        _refuse_in_loop()
         return self
 
     def __exit__(
@@ -51,10 +50,7 @@ class BlockingClient:
 
     def close(self) -> None:
         """End the connection and its thread. The next call connects again."""
-        with self._lock:
-            stack, self._stack, self._portal, self._client = self._stack, ExitStack(), None, None
-            if self._pid == os.getpid():
-                stack.close()
+        self._thread.close()
 
     @overload
     def send(self, actor: Address[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
@@ -86,11 +82,13 @@ class BlockingClient:
         running = RUNNING.get()
         if running is None:
             return self._await(lambda client: handle.by(client).result(timeout))
-        from_thread.run_sync(running.lend)
+        # This thread may be one that the event loop of the run has not started itself.
+        home: EventLoopToken | None = getattr(running, "home", None)
+        from_thread.run_sync(running.lend, token=home)
         try:
             return self._await(lambda client: handle.by(client).result(timeout))
         finally:
-            from_thread.run(running.reclaim)
+            from_thread.run(running.reclaim, token=home)
 
     def status(self, handle: Handle[Any]) -> str:
         """The task's state, as ``Handle.status``."""
@@ -109,23 +107,78 @@ class BlockingClient:
 
         return portal.call(run)
 
-    def _refuse_in_loop(self) -> None:
-        try:
-            library = sniffio.current_async_library()
-        except sniffio.AsyncLibraryNotFoundError:
-            return
-        raise UsageError(
-            f"this thread runs a {library} event loop, which a blocking call would stop: use await instead"
-        )
-
     def _open(self) -> tuple[BlockingPortal, Client]:
-        self._refuse_in_loop()
+        _refuse_in_loop()
+        return self._thread.open()
+
+
+class _LoopThread:
+    """A thread with an event loop and a connection in it, both made at the first use."""
+
+    def __init__(self, system: ActorSystem) -> None:
+        self._system = system
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._portal: BlockingPortal | None = None
+        self._client: Client | None = None
+
+    def open(self) -> tuple[BlockingPortal, Client]:
         with self._lock:
-            if self._pid != os.getpid():
-                # After a fork neither the thread nor its sockets are ours: forget them without a word to the broker.
-                self._pid, self._stack, self._portal, self._client = os.getpid(), ExitStack(), None, None
-            if self._portal is None or self._client is None:
-                portal = self._stack.enter_context(start_blocking_portal())
-                opened: AbstractContextManager[Client] = portal.wrap_async_context_manager(self._system.connect())
-                self._portal, self._client = portal, self._stack.enter_context(opened)
+            if self._portal is None:
+                self._portal = self._start()
+            if self._client is None:
+                self._client = self._portal.call(self._system.open_client)
             return self._portal, self._client
+
+    def _start(self) -> BlockingPortal:
+        # Not anyio's start_blocking_portal: that is a generator, which calls its thread when it is dropped. In a child
+        # process there is none, and the call would never return (test_after_a_fork_it_connects_anew).
+        started: Future[BlockingPortal] = Future()
+
+        async def serve() -> None:
+            async with BlockingPortal() as portal:
+                started.set_result(portal)
+                await portal.sleep_until_stopped()
+
+        def run() -> None:
+            try:
+                anyio.run(serve)
+            finally:
+                started.cancel()  # of no effect, unless there was no starting
+
+        self._thread = threading.Thread(target=run, name="actorq blocking client", daemon=True)
+        self._thread.start()
+        return started.result()
+
+    def close(self) -> None:
+        with self._lock:
+            thread, portal, client = self._thread, self._portal, self._client
+            self._thread = self._portal = self._client = None
+            if client is not None and portal is not None:
+                portal.call(self._system.close_client, client)
+            if thread is not None and portal is not None:
+                portal.call(portal.stop)
+                thread.join()
+
+    def forget(self) -> None:
+        """After a fork neither the thread nor its sockets are ours: not a word to the broker. Nor is the lock."""
+        self._lock = threading.Lock()
+        self._thread = self._portal = self._client = None
+
+
+def _refuse_in_loop() -> None:
+    try:
+        current_token()
+    except RuntimeError:  # no event loop runs in this thread, though a context may have been copied from one that does
+        return
+    raise UsageError("this thread runs an event loop, which a blocking call would stop: use await instead")
+
+
+def _forget_all() -> None:
+    for thread in _THREADS:
+        thread.forget()
+
+
+_THREADS: weakref.WeakSet[_LoopThread] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -137,7 +137,7 @@ class Client:
 
     def _claim(self, task_id: str) -> Ticket:
         ticket = self._tickets.get(task_id)
-        if ticket is None:
+        if ticket is None or ticket.outcome() is not None:  # an outcome of before: this is another task of that id
             ticket = self._tickets[task_id] = Ticket(task_id, fresh=origin_of(task_id) == self.origin)
         return ticket
 
@@ -205,12 +205,12 @@ class Client:
                 ticket.record, ticket.looked = ticket.record or record, True
             if (record := ticket.outcome()) is not None:
                 return record
-            with anyio.move_on_after(pause):
+            with anyio.move_on_after(pause if noticed else min(pause, started + NOTICE_AFTER - anyio.current_time())):
                 await ticket.event.wait()
             if (record := ticket.outcome()) is not None:
                 return record
             ticket.fresh, pause = False, min(SLOWEST_LOOK, pause * 2)
-            if not noticed and anyio.current_time() - started > NOTICE_AFTER:
+            if not noticed and anyio.current_time() - started >= NOTICE_AFTER:
                 noticed = True
                 await self._notice(ticket.id)
 
@@ -233,12 +233,19 @@ class Client:
             return Whereabouts(again.state, again if again.terminal else None)
         if made_at(task_id) is not None:
             raise ResultExpired(
-                f"task {task_id} is over and its record is gone; raise result_ttl to keep results longer",
+                f"no trace of task {task_id} in namespace {self._name}: it is over and its record's time to live, too"
+                " (result_ttl), or it was sent elsewhere: check namespace and server",
                 task_id=task_id,
             )
         raise UnknownTask(
-            f"no message and no record of task {task_id!r}; check the id and the namespace", task_id=task_id
+            f"no message and no record of task {task_id!r} in namespace {self._name}: check the id, the namespace and"
+            " the server",
+            task_id=task_id,
         )
+
+    @property
+    def _name(self) -> str:
+        return repr(self.namespace.prefix.removeprefix("aq-"))
 
     async def record(self, task_id: str) -> Record | None:
         """The stored record of a task, None if there is none."""

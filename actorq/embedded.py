@@ -81,6 +81,10 @@ def tied(command: list[str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid()), *command]
 
 
+class PortTaken(BrokerUnavailable):
+    """Something listens on the port that was asked for."""
+
+
 class EmbeddedBroker:
     """A nats-server with JetStream on a loopback port, for as long as the ``with`` block lasts.
 
@@ -88,7 +92,8 @@ class EmbeddedBroker:
     ``port``: 0 for a free one, which ``restart`` keeps. ``sync_always``: flush to disk before confirming; else
     confirmed messages survive a crash of the broker but perhaps not a power cut. ``config``: further lines for
     its configuration file. The process ends with this one, however this one ends (on Linux; elsewhere unless killed).
-    Raises ConfigError without a binary, BrokerUnavailable if it does not come up. One thread at a time may use it.
+    Raises ConfigError without a binary, BrokerUnavailable if it does not come up (PortTaken: its port is in use). One
+    thread at a time may use it.
     """
 
     def __init__(
@@ -160,10 +165,14 @@ class EmbeddedBroker:
             if not again or TAKEN not in problem or time.monotonic() > deadline:
                 if not again:
                     self.close()
-                raise BrokerUnavailable(
-                    f"the embedded broker did not come up on {self.url if self.port else 'a free port'}: {problem}"
-                )
+                raise self._refused(problem)
             time.sleep(0.1)
+
+    def _refused(self, problem: str) -> BrokerUnavailable:
+        if TAKEN in problem:
+            return PortTaken(f"port {self.port} is taken (a broker may already run there)")
+        where = self.url if self.port else "a free port"
+        return BrokerUnavailable(f"the embedded broker did not come up on {where}: {problem}")
 
     def stop(self) -> None:
         """End it in order (SIGTERM, SIGKILL if it takes too long). Its store stays until ``close``."""
@@ -177,6 +186,13 @@ class EmbeddedBroker:
         """Wait until it ends by itself or by a signal from elsewhere."""
         if self._process is not None:
             self._ended.wait()
+
+    def last_words(self) -> str:
+        """How it ended and the last lines of its log, as one line."""
+        code = None if self._process is None else self._process.returncode
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:] if self.log.exists() else []
+        return "; ".join([how, *(line.strip() for line in lines)])
 
     def restart(self) -> None:
         """Start again on the same port and store; one that still runs is stopped first."""

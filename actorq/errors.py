@@ -33,6 +33,8 @@
 
 from __future__ import annotations
 
+# Attributes have defaults on the classes, too: an error that comes back from a worker is made without its __init__.
+
 
 class ActorqError(Exception):
     """Root of the tree. ``str(error)`` says what happened, to what, and what to do next."""
@@ -45,6 +47,8 @@ class UsageError(ActorqError):
 class InvalidName(UsageError):
     """A name breaks the token rule. ``name`` is what was given."""
 
+    name: object = None
+
     def __init__(self, message: str, *, name: object = None) -> None:
         super().__init__(message)
         self.name = name
@@ -52,6 +56,8 @@ class InvalidName(UsageError):
 
 class InvalidArguments(UsageError):
     """Arguments do not fit the handler's signature or annotations. ``actor`` is its name."""
+
+    actor: str = ""
 
     def __init__(self, message: str, *, actor: str = "") -> None:
         super().__init__(message)
@@ -61,9 +67,11 @@ class InvalidArguments(UsageError):
 class ConfigError(UsageError):
     """A setting, a stream or a consumer is not what it has to be. ``problems`` has one line for each."""
 
+    problems: tuple[str, ...] = ()
+
     def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.problems: tuple[str, ...] = problems or (message,)
+        self.problems = problems or (message,)
 
 
 class CanvasError(UsageError):
@@ -72,6 +80,9 @@ class CanvasError(UsageError):
 
 class PayloadTooLarge(UsageError):
     """A message or a result exceeds ``limit`` bytes; it has ``size``."""
+
+    size: int = 0
+    limit: int = 0
 
     def __init__(self, message: str, *, size: int = 0, limit: int = 0) -> None:
         super().__init__(message)
@@ -85,6 +96,12 @@ class TaskError(ActorqError):
     ``task_id`` and ``actor`` name it; ``attempts`` counts its runs; ``path`` is its place in a canvas
     (empty for a task of its own); ``remote_traceback`` is the worker's, without local variables.
     """
+
+    task_id: str = ""
+    actor: str = ""
+    path: str = ""
+    attempts: int = 0
+    remote_traceback: str = ""
 
     def __init__(
         self,
@@ -107,10 +124,14 @@ class TaskError(ActorqError):
 class RemoteError(TaskError):
     """The handler raised. Where its class is built in or registered, the instance derives from that too.
 
-    ``type_name`` is the qualified name of the original class, whether or not it is known here.
+    ``type_name`` is the qualified name of the original class, whether or not it is known here. Where it is not, the
+    text begins with it.
     """
 
     type_name: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.type_name, super().__str__())))
 
 
 class TimedOut(TaskError, TimeoutError):
@@ -140,6 +161,8 @@ class DeadLettered(TaskError):
 class ResultError(ActorqError):
     """The outcome is not to be had. ``task_id`` names the task."""
 
+    task_id: str = ""
+
     def __init__(self, message: str, *, task_id: str = "") -> None:
         super().__init__(message)
         self.task_id = task_id
@@ -159,6 +182,8 @@ class UnknownTask(ResultError):
 
 class TransportError(ActorqError):
     """The broker, or the way to it. ``subject`` is what was addressed, where there is one."""
+
+    subject: str = ""
 
     def __init__(self, message: str, *, subject: str = "") -> None:
         super().__init__(message)
@@ -187,6 +212,8 @@ class StreamFull(TransportError):
 
 class SupervisionError(ActorqError):
     """A supervisor gave up. ``path`` names it."""
+
+    path: str = ""
 
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)

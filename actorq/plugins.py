@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from actorq.errors import ConfigError
 from actorq.model.message import ConnectionSettings
 from actorq.ports.transport import Connect, Transport
 
 GROUP = "actorq.transports"
+_HOST = re.compile(r"([\w.-]+)(?::(\d+))?", re.ASCII)
 
 
 def open_transport(settings: ConnectionSettings) -> Transport:
@@ -20,6 +23,8 @@ def open_transport(settings: ConnectionSettings) -> Transport:
         connect: Connect = entry.load()
         return connect(settings)
     known = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)}))
-    raise ConfigError(
-        f"transport {scheme + ':...'!r} has no driver; known schemes: {known}; for example nats://127.0.0.1:4222"
-    )
+    # The rest of a URL may hold a password; what looks like a host and its port does not.
+    given, hint = f"{scheme}:...", "for example nats://127.0.0.1:4222"
+    if bare := _HOST.fullmatch(settings.url):
+        given, hint = settings.url, f"did you mean nats://{bare[1]}:{bare[2] or 4222}?"
+    raise ConfigError(f"transport {given!r} has no driver; known schemes: {known}; {hint}")

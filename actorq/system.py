@@ -6,10 +6,14 @@ import inspect
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+
+import anyio
+from anyio.lowlevel import RunVar
 
 from actorq.actor import Actor, Address, Call, unchecked
 from actorq.blocking import BlockingClient
@@ -54,6 +58,15 @@ class Declare(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...
 
 
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """The connection that all tasks of one event loop share."""
+
+    opening: anyio.Lock = field(default_factory=anyio.Lock)
+    users: int = 0
+    client: Client | None = None
+
+
 class ActorSystem:
     """A named set of actors over one transport.
 
@@ -87,9 +100,7 @@ class ActorSystem:
         self.transport: str | None = transport
         self.connection: dict[str, Any] = dict(connection or {})
         self._connection_name = connection_name
-        self._client: Client | None = None
-        self._stack: AsyncExitStack | None = None
-        self._depth = 0
+        self._shared: RunVar[_Shared] = RunVar(f"actorq system {name}")
 
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name}>"
@@ -138,37 +149,55 @@ class ActorSystem:
     # ---- connecting
 
     async def __aenter__(self) -> Self:
-        """Connect. May be nested, and entered again later, also on the other backend.
+        """Connect, or share the connection of this event loop; the last to leave it, in whatever task, closes it.
 
         Raises BrokerUnavailable, PermissionDenied or ConfigError.
         """
-        if self._depth == 0:
-            async with AsyncExitStack() as stack:
-                self._client = await stack.enter_async_context(self.connect())
-                self._stack = stack.pop_all()
-        self._depth += 1
+        shared = self._shared.get(None)
+        if shared is None:
+            self._shared.set(shared := _Shared())
+        async with shared.opening:
+            if shared.client is None:
+                shared.client = await self.open_client()
+            shared.users += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self._stack is not None:
-            stack, self._stack, self._client = self._stack, None, None
-            await stack.__aexit__(kind, error, trace)
+        shared = self._shared.get()
+        shared.users -= 1
+        if shared.users == 0 and shared.client is not None:
+            # Whoever enters while this one closes opens another.
+            client, shared.client = shared.client, None
+            await self.close_client(client)
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[Client, None]:
         """A connection of its own, apart from the system's."""
+        client = await self.open_client()
+        try:
+            yield client
+        finally:
+            await self.close_client(client)
+
+    async def open_client(self) -> Client:
+        """The same, to be ended with ``close_client`` in any task of this event loop."""
         name = self._connection_name
         origin = random_origin(secrets.randbits(30)) if name is None else make_origin(name)
-        async with self._open_transport() as transport:
-            client = Client(transport, self.namespace, origin, send_timeout=self.send_timeout)
+        transport = await self._open_transport().__aenter__()
+        client = Client(transport, self.namespace, origin, send_timeout=self.send_timeout)
+        try:
             await client.open()
-            try:
-                yield client
-            finally:
-                client.close()
+        except BaseException:
+            await self.close_client(client)
+            raise
+        return client
+
+    async def close_client(self, client: Client) -> None:
+        """End what ``open_client`` gave."""
+        client.close()
+        await client.transport.__aexit__(None, None, None)
 
     @property
     def url(self) -> str:
@@ -184,12 +213,17 @@ class ActorSystem:
 
     @property
     def client(self) -> Client:
-        """The open connection. Raises UsageError outside ``async with system``."""
-        if self._client is None:
+        """The open connection of this event loop. Raises UsageError outside ``async with system``."""
+        try:
+            shared = self._shared.get(None)
+        except RuntimeError:  # no event loop runs here
+            shared = None
+        if shared is None or shared.client is None:
             raise UsageError(
-                f"system {self.name!r} is not connected: use `async with system:` around sending and awaiting"
+                f"system {self.name!r} is not connected: use `async with system:` around sending and awaiting, in "
+                "the same event loop"
             )
-        return self._client
+        return shared.client
 
     def blocking(self) -> BlockingClient:
         """A client for synchronous callers: ``with system.blocking() as client: client.ask(add, 1, 2)``."""

@@ -30,6 +30,7 @@ from actorq.system import ActorSystem
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 SETTLE_WITHIN = 5.0
+SHORTEST_LEASE = 1.0
 BURST_PAUSE = 0.1
 EXIT_ABANDONED = 70
 
@@ -50,6 +51,17 @@ class WorkerOptions:
     lease: float = 30.0
     crash_budget: int = 5
     burst: bool = False
+
+    def __post_init__(self) -> None:
+        for queue in (*self.queues, *self.exclude):
+            if queue != "*":
+                token(queue, "queue")
+        if self.lease < SHORTEST_LEASE:
+            raise ConfigError(f"lease is {self.lease:g} s: use {SHORTEST_LEASE:g} s or more")
+        if self.crash_budget < 1:
+            raise ConfigError(f"crash_budget is {self.crash_budget}: use 1 or more")
+        if self.shutdown_timeout < 0:
+            raise ConfigError(f"shutdown_timeout is {self.shutdown_timeout:g} s: use 0 or more")
 
     def serves(self, queue: str) -> bool:
         return ("*" in self.queues or queue in self.queues) and queue not in self.exclude
@@ -107,7 +119,8 @@ class Worker:
                 tasks.start_soon(self._until_done)
             ready()
             await self._shutdown.requested.wait()
-            log.info("stopping (%s): running tasks have %g s", self._shutdown.reason, self.options.shutdown_timeout)
+            grace = "" if self.idle() else f": running tasks have {self.options.shutdown_timeout:g} s"
+            log.info("stopping (%s)%s", self._shutdown.reason, grace)
             await self._drain()
             tasks.cancel_scope.cancel()
         left = sum(runner.threads.abandoned for runner in self.runners.values())

@@ -17,11 +17,11 @@ import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from actorq.cli import signals
 from actorq.cli.demo_tasks import Journal, Part, count, counts_file, index, sources, system
 from actorq.cli.exits import FAILED, OK, TIMED_OUT, Exit
 from actorq.cli.output import columns, data, document, talk
 from actorq.cli.processes import Process, worker_process
-from actorq.cli.server import end_on_terminate
 from actorq.cli.settings import Json
 from actorq.embedded import EmbeddedBroker
 from actorq.handle import Handle
@@ -57,7 +57,7 @@ def demo(*, backend: Literal["asyncio", "trio"] = "asyncio", as_json: Json = Fal
     backend
         Event loop of the client and of the workers.
     """
-    end_on_terminate()
+    signals.listen()
     run = Run(sources())
     with tempfile.TemporaryDirectory(prefix="actorq-demo-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from actorq.cli.output import colourful, plain
 from actorq.client import RUNNING
+from actorq.errors import BrokerUnavailable
 
 Level = Literal["debug", "info", "warning", "error", "critical"]
 Format = Literal["console", "json"]
@@ -18,12 +19,34 @@ TASK_FIELDS = ("task_id", "actor", "attempt")
 _COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
-def set_up(level: Level, form: Format) -> None:
-    """Send all log records of this process to stderr."""
+def set_up(level: Level, form: Format | Literal["plain"], *, force: bool = True) -> None:
+    """Send all log records of this process to stderr; ``plain`` is for commands that say a line or two.
+
+    Without ``force`` a program that has set up its logging keeps it.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(add_task)
-    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter(colour=colourful(sys.stderr)))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    handler.addFilter(not_said_again)
+    handler.setFormatter(_formatter(form))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=force)
+    logging.getLogger("asyncio").setLevel(logging.INFO)  # below that it speaks of its selectors
+
+
+def _formatter(form: str) -> logging.Formatter:
+    match form:
+        case "plain":
+            return logging.Formatter("actorq: %(message)s")
+        case "json":
+            return JsonFormatter()
+        case _:
+            return ConsoleFormatter(colour=colourful(sys.stderr))
+
+
+def not_said_again(record: logging.LogRecord) -> bool:
+    """Leave out that a broker cannot be reached yet: it is there soon, or its absence ends the command in one line."""
+    if record.name != "actorq.nats" or record.msg != "%s; trying again" or not isinstance(record.args, tuple):
+        return True
+    return not isinstance(record.args[0], BrokerUnavailable)
 
 
 def add_task(record: logging.LogRecord) -> bool:

@@ -5,7 +5,7 @@ Commands are named by import path, so that none is loaded before it is called fo
 
 from __future__ import annotations
 
-import logging
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
-from actorq.cli.exits import INTERRUPTED, OK, USAGE, describe, one_line
-from actorq.cli.output import talk
+from actorq.cli import logs
+from actorq.cli.exits import INTERRUPTED, OK, USAGE, Exit, describe, failure, one_line
+from actorq.cli.output import document, talk
 
 app: App = App(
     "actorq",
@@ -38,20 +39,28 @@ app.command(task)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; ``arguments`` without the program's name. Gives the exit code."""
-    logging.basicConfig(level="WARNING", format="actorq: %(message)s")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    logs.set_up("warning", "plain", force=False)
     try:
-        code = app(sys.argv[1:] if arguments is None else arguments, print_error=False, exit_on_error=False)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        code = app(given, print_error=False, exit_on_error=False)
+    except (KeyboardInterrupt, BaseExceptionGroup) as error:
+        return _failed(error if isinstance(error, Exception) else Exit(INTERRUPTED, "interrupted"), given)
     except BrokenPipeError:
         # The reader has left: nothing more can be said, also not by the interpreter as it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except CycloptsError as error:
-        talk(f"actorq: {one_line(error)} (see --help)")
-        return USAGE
+        return _failed(Exit(USAGE, f"{one_line(error)} (see --help)"), given)
     except Exception as error:  # noqa: BLE001  the last resort: never a traceback
-        code, line = describe(error)
-        talk(f"actorq: {line}")
-        return code
+        return _failed(error, given)
     return code if isinstance(code, int) else OK
+
+
+def _failed(error: Exception, given: Sequence[str]) -> int:
+    code, text = describe(error)
+    for line in text.splitlines():
+        talk(f"actorq: {line}")
+    # Not asked of the parser, which may be what failed.
+    if "--json" in itertools.takewhile(lambda word: word != "--", given):
+        document(failure(error))
+    return code

@@ -52,9 +52,14 @@ class Process:
         end = time.monotonic() + READY_WITHIN
         while not self._out.read_bytes().endswith(b"\n"):
             if self._process.poll() is not None or time.monotonic() > end:
-                lines = self.log.read_text(errors="replace").splitlines()
-                raise Exit(GAVE_UP, f"process {self.name} did not start: {'; '.join(lines[-3:]) or 'it said nothing'}")
+                raise self._not_started()
             time.sleep(POLL)
+        if self._out.read_bytes().startswith(b'{"error"'):
+            raise self._not_started()
+
+    def _not_started(self) -> Exit:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return Exit(GAVE_UP, f"process {self.name} did not start: {'; '.join(lines[-3:]) or 'it said nothing'}")
 
     def freeze(self) -> None:
         """Stop its clock (SIGSTOP) until ``thaw``."""

@@ -1,21 +1,32 @@
-"""``actorq server``: the embedded broker alone."""
+"""``actorq server``: the embedded broker alone; and how other commands bring one along."""
 
 from __future__ import annotations
 
-import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from actorq.cli import signals
 from actorq.cli.exits import OK, UNAVAILABLE, USAGE, Exit
 from actorq.cli.output import data, document, masked, talk
 from actorq.cli.settings import Json
-from actorq.embedded import EmbeddedBroker
+from actorq.embedded import EmbeddedBroker, PortTaken
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def server(*, port: int = 4222, store: Path | None = None, sync_always: bool = False, as_json: Json = False) -> int:
+def server(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 4222,
+    store: Path | None = None,
+    sync_always: bool = False,
+    as_json: Json = False,
+) -> int:
     """Run the embedded broker until Ctrl-C; its URL goes to stdout.
 
     Parameters
@@ -27,14 +38,31 @@ def server(*, port: int = 4222, store: Path | None = None, sync_always: bool = F
     sync_always
         Flush to disk before each confirmation: slower, and safe against power cuts.
     """
-    end_on_terminate()
-    with EmbeddedBroker(store, port=port, sync_always=sync_always) as broker:
+    signals.listen()
+    broker = EmbeddedBroker(store, port=port, sync_always=sync_always)
+    with running(broker, "use that one, or choose another port with --port (0 takes a free one)"):
         try:
             _announce(broker, kept=store is not None, as_json=as_json)
             broker.wait()
         except KeyboardInterrupt:
             return OK
-        raise Exit(UNAVAILABLE, f"the broker ended by itself; see {broker.log}")
+        raise ended(broker)
+
+
+@contextmanager
+def running(broker: EmbeddedBroker, if_taken: str) -> Generator[EmbeddedBroker]:
+    """The broker, started. Raises Exit with the advice ``if_taken`` where its port is in use."""
+    try:
+        broker.start()
+    except PortTaken as error:
+        raise Exit(UNAVAILABLE, f"{error}: {if_taken}") from error
+    with broker:
+        yield broker
+
+
+def ended(broker: EmbeddedBroker) -> Exit:
+    """That a broker of ours is gone, with its last words: its log may be gone as well."""
+    return Exit(UNAVAILABLE, f"the embedded broker ended: {broker.last_words()}")
 
 
 def _announce(broker: EmbeddedBroker, *, kept: bool, as_json: bool) -> None:
@@ -50,18 +78,11 @@ def _announce(broker: EmbeddedBroker, *, kept: bool, as_json: bool) -> None:
 
 def beside(url: str) -> EmbeddedBroker:
     """A broker at the place where a system looks for one. Raises Exit if that is not on loopback."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = 4222 if parts.port is None else parts.port
+    except ValueError as error:
+        raise Exit(USAGE, f"--embedded: {masked(url)} names no port up to 65535: use -s nats://127.0.0.1:4222") from error
     if parts.scheme != "nats" or parts.hostname not in LOOPBACK:
         raise Exit(USAGE, f"--embedded serves loopback, and {masked(url)} is elsewhere: use -s nats://127.0.0.1:4222")
-    return EmbeddedBroker(port=4222 if parts.port is None else parts.port)
-
-
-def end_on_terminate() -> None:
-    """Make SIGTERM end a command as Ctrl-C does, so that it cleans up."""
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        raise KeyboardInterrupt  # in the background of a script, where shells switch SIGINT off
-    signal.raise_signal(signal.SIGINT)  # an event loop may have its own way with that one
+    return EmbeddedBroker(port=port)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter, Token
@@ -66,6 +66,19 @@ class Common:
 
     def __repr__(self) -> str:
         return f"<Common {self.namespace}>"
+
+    def reach(self, app: str | None, *, reading: bool = False) -> ActorSystem:
+        """The system to speak to from outside its processes; ``reading`` makes no streams. Raises Exit."""
+        system = self.system(app)
+        if system.url.startswith("memory:"):
+            raise Exit(
+                USAGE,
+                "memory: is a broker inside one process, which another one cannot reach: run `actorq server` and give"
+                " this command and the workers -s nats://127.0.0.1:4222",
+            )
+        if reading and system.streams.manage == "create":
+            system.streams = replace(system.streams, manage="verify")
+        return system
 
     def system(self, app: str | None) -> ActorSystem:
         """The target's system, or a bare one for the namespace, connected as the flags say. Raises Exit."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
-import actorq
-from actorq.cli.exits import CONFIGURATION, USAGE, Exit, one_line
+from actorq.cli.exits import CONFIGURATION, USAGE, Exit, one_line, users_line
 from actorq.system import ActorSystem
 
-_OWN = str(Path(actorq.__file__).parent)
 _IMPORTLIB = str(Path(importlib.__file__).parent)
 _SHAPE = "write MODULE:SYSTEM, for example shop.tasks:system"
 
@@ -22,6 +19,9 @@ def load(target: str) -> ActorSystem:
     name, colon, attribute = target.partition(":")
     if not (name and colon and attribute):
         raise Exit(USAGE, f"target {target!r} is not of the form module:attribute: {_SHAPE}")
+    if name.endswith(".py") or "/" in name:
+        dotted = name.removesuffix(".py").strip("./").replace("/", ".")
+        raise Exit(USAGE, f"target {target!r} names a file, not a module: write {dotted}:{attribute}")
     module = _import(name)
     found: object = module
     for part in attribute.split("."):
@@ -54,17 +54,6 @@ def _import(name: str) -> ModuleType:
 
 
 def _failed(name: str, error: BaseException) -> Exit:
-    place = _users_line(error)
-    return Exit(CONFIGURATION, f"cannot import {name!r}: {type(error).__name__}: {one_line(error)}{place}")
-
-
-def _users_line(error: BaseException) -> str:
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" ({error.filename}:{error.lineno})"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<frozen", _OWN, _IMPORTLIB))
-    ]
-    own = [frame for frame in frames if "site-packages" not in frame.filename]
-    return "".join(f" ({frame.filename}:{frame.lineno})" for frame in (own or frames)[-1:])
+    place = users_line(error, _IMPORTLIB)
+    what = f"{type(error).__name__}: {one_line(error)}"
+    return Exit(CONFIGURATION, f"cannot import {name!r}: {what}{place and f' ({place})'}")

@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-import json
+import logging
+from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import anyio
 
-from actorq.cli.exits import FAILED, OK, USAGE, Exit, kind_of, task_line
+from actorq.cli.arguments import Texts
+from actorq.cli.exits import CONFIGURATION, INTERRUPTED, OK, TIMED_OUT, USAGE, Exit, known_as, without_task
 from actorq.cli.output import data, document, fields, moment, shown, talk
 from actorq.cli.settings import DEFAULTS, App, Common, Seconds
 from actorq.client import Whereabouts
-from actorq.errors import Cancelled, DeadlineExceeded, Expired, TaskError
+from actorq.errors import ConfigError, ResultTimeout
 from actorq.handle import Handle
 from actorq.model.address import parse_address, token
 from actorq.system import ActorSystem
+
+SHORTEST_CONNECT = 1.0
+
+
+class Wait:
+    """How long a command may take, connecting included; None for ever. ``task_id``: which one it is about."""
+
+    def __init__(self, timeout: float | None, task_id: str = "") -> None:
+        self.task_id = task_id
+        self.timeout = timeout
+        self._end = None if timeout is None else monotonic() + timeout
+
+    @property
+    def left(self) -> float | None:
+        """Seconds."""
+        return None if self._end is None else max(0.0, self._end - monotonic())
+
+    def limit(self, seconds: float) -> float:
+        """At most ``seconds``; at least what a broker next door needs, however little is left."""
+        return seconds if self.left is None else min(seconds, max(SHORTEST_CONNECT, self.left))
+
+    def run(self, system: ActorSystem, work: Callable[[], Awaitable[int]]) -> int:
+        """Do ``work`` with the system connected; give its exit code."""
+        system.connection["connect_timeout"] = self.limit(system.connection.get("connect_timeout", 10.0))
+        system.send_timeout = self.limit(system.send_timeout)
+        try:
+            return anyio.run(self._connected, system, work)
+        except KeyboardInterrupt as error:
+            goes_on = f"; task {self.task_id} goes on" if self.task_id else ""
+            raise Exit(INTERRUPTED, f"interrupted{goes_on}", task_id=self.task_id) from error
+
+    async def _connected(self, system: ActorSystem, work: Callable[[], Awaitable[int]]) -> int:
+        async with system:
+            return await work()
 
 
 def send(
@@ -29,35 +66,52 @@ def send(
 ) -> int:
     """Send a task and print its id, or with --wait its value.
 
+    For example: actorq send add 1 2 --namespace shop --wait. Text that begins with a dash goes behind --, flags
+    before it: actorq send note --namespace shop -- "-5 degrees".
+
     Parameters
     ----------
     actor
         Its name.
     args
-        Arguments, each JSON or else text: 3 is a number, '"3"' is text.
+        Arguments, each JSON or else text: 3 is a number, '"3"' is text; with --app also 3 where the actor takes text.
     kw
         A keyword argument, NAME=VALUE; may be given several times.
     wait
         Wait for the value.
     timeout
-        Wait at most so long: seconds, or 30s, 5m. Implies --wait.
+        Take at most so long, connecting included: seconds, or 30s, 5m. Implies --wait.
     """
-    parse_address(actor)
-    arguments, keywords = [value(text) for text in args], dict(_pair(text) for text in kw or ())
-    system = common.system(app)
+    _check(actor)
+    texts = Texts.of(args, kw or ())
+    system = common.reach(app)
+    target = system.actors.get(actor)
+    if app is not None and target is None:
+        known = ", ".join(sorted(system.actors)) or "none"
+        talk(f"actorq: {system.name} has no actor {actor!r} (it has {known}): sent for whoever may have it")
+    arguments, keywords = texts.values() if target is None else texts.fitting(target)
+    # Who misspells a namespace makes a new one: that has to be seen.
+    logging.getLogger("actorq.nats").setLevel(logging.INFO)
+    waiting = Wait(timeout)
 
-    async def run() -> int:
-        async with system:
-            handle = await system.send(actor, *arguments, **keywords)
-            if wait or timeout is not None:
-                return await _await(handle, timeout, common)
-            if common.as_json:
-                document({"id": handle.id, "duplicate": handle.duplicate})
-            else:
-                data(handle.id)
-            return OK
+    async def work() -> int:
+        handle = await system.send(actor, *arguments, **keywords)
+        waiting.task_id = handle.id
+        if wait or timeout is not None:
+            return await _await(handle, waiting, common)
+        if common.as_json:
+            document({"id": handle.id, "duplicate": handle.duplicate})
+        else:
+            data(handle.id)
+        return OK
 
-    return anyio.run(run)
+    return waiting.run(system, work)
+
+
+def _check(actor: str) -> None:
+    name, method = parse_address(actor)
+    if method is not None:
+        raise Exit(USAGE, f"{actor!r} names a method, and actors are functions in this version: send to {name!r}")
 
 
 def result(task_id: str, /, *, timeout: Seconds | None = None, app: App = None, common: Common = DEFAULTS) -> int:
@@ -68,16 +122,16 @@ def result(task_id: str, /, *, timeout: Seconds | None = None, app: App = None, 
     task_id
         What `actorq send` printed, or a handle's id.
     timeout
-        Wait at most so long: seconds, or 30s, 5m.
+        Take at most so long, connecting included: seconds, or 30s, 5m.
     """
     token(task_id, "task id")
-    system = common.system(app)
+    system = common.reach(app, reading=True)
+    waiting = Wait(timeout, task_id)
 
-    async def run() -> int:
-        async with system:
-            return await _await(system.handle(task_id), timeout, common)
+    async def work() -> int:
+        return await _await(system.handle(task_id), waiting, common)
 
-    return anyio.run(run)
+    return _reading(system, waiting, work)
 
 
 def show(task_id: str, /, *, app: App = None, common: Common = DEFAULTS) -> int:
@@ -89,40 +143,39 @@ def show(task_id: str, /, *, app: App = None, common: Common = DEFAULTS) -> int:
         What `actorq send` printed, or a handle's id.
     """
     token(task_id, "task id")
-    known = anyio.run(_look, common.system(app), task_id)
-    if common.as_json:
-        document(known)
-        return OK
-    remote_traceback = known.pop("traceback", None)
-    data(fields(known))
-    if remote_traceback:
-        data(str(remote_traceback).rstrip())
-    return OK
+    system = common.reach(app, reading=True)
 
-
-def value(text: str) -> Any:
-    """An argument from the shell: JSON if it is that, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    name, equals, rest = text.partition("=")
-    if not (equals and name.isidentifier()):
-        raise Exit(USAGE, f"--kw {text!r} is not NAME=VALUE: write for example --kw size=128")
-    return name, value(rest)
-
-
-async def _await(handle: Handle[Any], timeout: float | None, common: Common) -> int:
-    try:
-        outcome = await handle.result(timeout)
-    except TaskError as error:
-        talk(f"actorq: {task_line(error)}")
+    async def work() -> int:
+        known = await _look(system, task_id)
         if common.as_json:
-            document({"id": handle.id, "state": _state(error), "error": _error(error)})
-        return FAILED
+            document(known)
+            return OK
+        remote_traceback = known.pop("traceback", None)
+        data(fields(known))
+        if remote_traceback:
+            data(str(remote_traceback).rstrip())
+        return OK
+
+    return _reading(system, Wait(None), work)
+
+
+def _reading(system: ActorSystem, waiting: Wait, work: Callable[[], Awaitable[int]]) -> int:
+    try:
+        return waiting.run(system, work)
+    except ConfigError as error:
+        if all(problem.startswith("stream ") and " does not exist" in problem for problem in error.problems):
+            name = system.namespace.prefix.removeprefix("aq-")
+            text = f"there is no system {name!r} at this broker: check --namespace and --server"
+            raise Exit(CONFIGURATION, text, task_id=waiting.task_id) from error
+        raise
+
+
+async def _await(handle: Handle[Any], waiting: Wait, common: Common) -> int:
+    try:
+        outcome = await handle.result(waiting.left)
+    except ResultTimeout as error:
+        text = f"task {handle.id} has no outcome after {waiting.timeout:g} s; it goes on: actorq result {handle.id}"
+        raise Exit(TIMED_OUT, text, task_id=handle.id) from error
     if common.as_json:
         document({"id": handle.id, "state": "succeeded", "value": outcome})
     else:
@@ -130,23 +183,9 @@ async def _await(handle: Handle[Any], timeout: float | None, common: Common) -> 
     return OK
 
 
-def _state(error: TaskError) -> str:
-    if isinstance(error, Cancelled):
-        return "cancelled"
-    return "expired" if isinstance(error, Expired | DeadlineExceeded) else "failed"
-
-
-def _error(error: TaskError) -> dict[str, object]:
-    return {
-        "type": kind_of(error), "message": str(error), "actor": error.actor, "attempts": error.attempts,
-        "traceback": error.remote_traceback,
-    }  # fmt: skip
-
-
 async def _look(system: ActorSystem, task_id: str) -> dict[str, object]:
-    async with system:
-        found = await system.client.find(task_id)
-        state = found.state if found.record is not None else await system.client.status(task_id)
+    found = await system.client.find(task_id)
+    state = found.state if found.record is not None else await system.client.status(task_id)
     return {"id": task_id, "state": state, **_waiting(found), **_ended(found)}
 
 
@@ -170,6 +209,7 @@ def _ended(found: Whereabouts) -> dict[str, object]:
         return known | {"value": record.value}
     error = record.error
     return known | {
-        "actor": error.actor, "error": error.type_name.removeprefix("builtins."), "message": error.message,
+        "actor": error.actor, "error": known_as(error.type_name),
+        "message": without_task(error.message, record.id, error.actor),
         "dead_letter": record.reason, "traceback": error.traceback,
     }  # fmt: skip

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 import anyio
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from actorq.cli import logs
-from actorq.cli.exits import USAGE, Exit
+from actorq.cli import logs, server, signals
+from actorq.cli.exits import OK, USAGE, Exit
+from actorq.cli.lifespan import Named
 from actorq.cli.output import columns, document, masked, talk
-from actorq.cli.server import beside, end_on_terminate
 from actorq.cli.settings import DEFAULTS, Common, Seconds
+from actorq.embedded import EmbeddedBroker
+from actorq.model.address import token
 from actorq.runtime.target import Target
+from actorq.system import ActorSystem
 from actorq.worker import Worker, WorkerOptions
 
 log: logging.Logger = logging.getLogger("actorq.worker")
+
+WATCH_EVERY = 0.25
+IF_TAKEN = "leave out --embedded to use it, or give another address with -s nats://127.0.0.1:PORT"
 
 
 def worker(
     target: Annotated[str | None, Parameter(env_var="ACTORQ_APP")] = None,
     /,
     *,
-    concurrency: Annotated[int | None, Parameter(alias="-c")] = None,
+    concurrency: Annotated[int | None, Parameter(alias="-c", validator=Number(gte=1))] = None,
     queues: Annotated[list[str] | None, Parameter(alias="-Q")] = None,
     exclude_queues: Annotated[list[str] | None, Parameter(alias="-X")] = None,
     name: Annotated[str, Parameter(alias="-n")] = "",
@@ -36,7 +42,7 @@ def worker(
     backend: Literal["asyncio", "trio"] = "asyncio",
     burst: bool = False,
     shutdown_timeout: Seconds = 30.0,
-    ack_wait: Seconds = 30.0,
+    ack_wait: Annotated[Seconds, Parameter(validator=Number(gte=1))] = 30.0,
     embedded: bool = False,
     common: Common = DEFAULTS,
 ) -> int:
@@ -65,7 +71,7 @@ def worker(
     shutdown_timeout
         How long running tasks may go on after the first signal: seconds, or 30s, 5m.
     ack_wait
-        Lease of a delivery: after a crash its task runs elsewhere that much later.
+        Lease of a delivery, at least 1 s: after a crash its task runs elsewhere that much later.
     embedded
         Start a broker in this process's care, with a temporary store, where the system looks for one.
     """
@@ -80,17 +86,66 @@ def worker(
     logs.set_up(log_level, log_format)
     system = common.system(target)
     running = Worker(system, options)
-    end_on_terminate()
-    with beside(system.url) if embedded else nullcontext() as broker:
-        if broker is not None:
-            system.transport = broker.url
-        _announce(running, backend, log_format)
-        ready = functools.partial(_ready, running, backend, log_format, as_json=common.as_json)
-        return anyio.run(functools.partial(running.run, ready=ready), backend=backend)
+    signals.listen()
+    if system.lifespan is not None:
+        system.lifespan = functools.partial(Named, system.name, system.lifespan)
+    begin = functools.partial(_begin, running, backend, log_format, common)
+    if not embedded:
+        return anyio.run(begin(), backend=backend)
+    with server.running(server.beside(system.url), IF_TAKEN) as broker:
+        system.transport = broker.url
+        return anyio.run(_beside, broker, begin(), backend=backend)
+
+
+def _begin(worker: Worker, backend: str, form: logs.Format, common: Common) -> Callable[[], Awaitable[int]]:
+    """Say what will run; gives what runs it."""
+    _announce(worker, backend, form)
+    for oddity in oddities(worker.system, worker.options, common.namespace):
+        log.warning(oddity)
+    return functools.partial(worker.run, ready=functools.partial(_ready, worker, backend, form, as_json=common.as_json))
+
+
+async def _beside(broker: EmbeddedBroker, run: Callable[[], Awaitable[int]]) -> int:
+    """Run a worker for as long as its broker lives. Raises Exit when that ends first: its tasks are gone with it."""
+    code = OK
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch, broker)
+        code = await run()
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _watch(broker: EmbeddedBroker) -> None:
+    while broker.running:
+        await anyio.sleep(WATCH_EVERY)
+    raise server.ended(broker)
 
 
 def _split(names: Iterable[str] | None) -> tuple[str, ...]:
-    return tuple(part for name in names or () for part in name.split(",") if part)
+    """Queues out of a flag. Raises InvalidName."""
+    parts = [part for name in names or () for part in name.split(",") if part]
+    return tuple(part if part == "*" else token(part, "queue") for part in parts)
+
+
+def oddities(system: ActorSystem, options: WorkerOptions, namespace: str | None) -> list[str]:
+    """What a worker may well be meant to do, and more often is not."""
+    known = sorted({target.policy.queue for target in system.actors.values()})
+    found = [
+        f"no actor of {system.name} is in queue {queue!r}; it has {', '.join(known) or 'no actors'}"
+        for queue in (*options.queues, *options.exclude)
+        if queue not in (*known, "*")
+    ]
+    if namespace not in (None, system.name):
+        found.append(
+            f"namespace {namespace!r} instead of {system.name!r}, by --namespace or ACTORQ_NAMESPACE: what is sent to"
+            f" {system.name!r} does not come here"
+        )
+    if system.url.startswith("memory:"):
+        found.append(
+            "memory: is a broker inside this process: no other one can send to it; use --embedded with"
+            " -s nats://127.0.0.1:4222, or a broker of its own"
+        )
+    return found
 
 
 def facts(worker: Worker, backend: str) -> dict[str, Any]:

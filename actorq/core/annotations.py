@@ -18,7 +18,7 @@ from uuid import UUID
 
 import msgspec
 
-from actorq.core.values import PLAIN, is_model, to_wire
+from actorq.core.values import PLAIN, is_model, text_of, to_wire
 
 _NATIVE = (bytes, datetime, date, time, timedelta, Decimal, UUID)
 _ANYTHING: tuple[Any, ...] = (Any, object, Parameter.empty)
@@ -47,10 +47,9 @@ class Slot:
         if type(value) in self.passes:
             return value
         try:
-            wire = to_wire(value)
+            wire = to_wire(value, self._name)
         except TypeError as error:
-            text = str(error)
-            raise Misfit(f"{self._name}{text}" if text[0] in "[." else f"{self._name}: {text}") from None
+            raise Misfit(str(error)) from error.__cause__
         self.from_wire(wire)
         return wire
 
@@ -70,7 +69,7 @@ class Slot:
             where = where.replace("$.", "").replace("`", "")
             raise Misfit(f"{where}: {text[:1].lower()}{text[1:]}") from error
         except Exception as error:  # user code: a dataclass's own __post_init__ may raise anything
-            raise Misfit(f"{self._name}: {type(error).__qualname__}: {error}") from error
+            raise Misfit(f"{self._name}: {type(error).__qualname__}: {text_of(error)}") from error
 
     def _one_of(self, wire: Any) -> Any:
         """The member of a union that fits; of several the one that the wire value is of already."""

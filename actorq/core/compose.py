@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from actorq.core.values import to_wire
+from actorq.errors import UsageError
 from actorq.model.envelope import Envelope
 from actorq.model.options import SendOptions
 
@@ -23,9 +26,10 @@ def compose(
 ) -> Envelope:
     """The envelope of one call. ``args`` and ``kwargs`` are wire values; ``parent`` is the task that makes the call.
 
-    A child inherits its parent's deadline (the earlier one counts), trace and metadata.
+    A child inherits its parent's deadline (the earlier one counts), trace and metadata. Raises UsageError naming the
+    key of metadata that cannot travel.
     """
-    deadline = _absolute(options.deadline, options.deadline_at, now)
+    deadline = _moment(options.deadline, now)
     if parent is not None and parent.deadline is not None:
         deadline = parent.deadline if deadline is None else min(deadline, parent.deadline)
     ttl = default_ttl if options.result_ttl is None else options.result_ttl
@@ -38,21 +42,31 @@ def compose(
         args=args,
         kwargs=kwargs,
         repeat=repeat,
-        expires=_absolute(options.expires, options.expires_at, start),
+        expires=_moment(options.expires, start),
         deadline=deadline,
-        time_limit=-1.0 if options.unlimited else options.time_limit,
+        time_limit=options.time_limit,
         reply=None if options.ignore_result else ttl,
         trace=None if parent is None else parent.trace,
-        meta={**({} if parent is None else parent.meta), **options.meta},
+        meta={**({} if parent is None else parent.meta), **_metadata(options.meta)},
     )
 
 
 def begins_at(options: SendOptions, now: float) -> float | None:
     """The moment (epoch seconds) before which the task must not start, None for at once."""
-    return _absolute(options.delay, options.eta, now)
+    return _moment(options.start, now)
 
 
-def _absolute(relative: float | None, absolute: float | None, now: float) -> float | None:
-    if absolute is not None:
-        return absolute
-    return None if relative is None else now + relative
+def _moment(given: float | datetime | None, now: float) -> float | None:
+    if isinstance(given, datetime):
+        return given.timestamp()
+    return None if given is None else now + given
+
+
+def _metadata(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not given:
+        return given
+    try:
+        wire: Mapping[str, Any] = to_wire(given, "options: meta")
+    except TypeError as error:
+        raise UsageError(str(error)) from error.__cause__
+    return wire

@@ -14,11 +14,12 @@ from inspect import Parameter
 from typing import Any
 
 from actorq.core.annotations import Misfit, Slot, is_union
-from actorq.core.values import PLAIN, to_wire
+from actorq.core.values import to_wire
 from actorq.errors import InvalidArguments, UsageError
 
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+_text = str.__str__  # of a keyword that is, say, a StrEnum's member
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -122,7 +123,7 @@ class Parameters:
         try:
             return (
                 tuple(way(slot, value) for slot, value in zip(slots, args, strict=False) if slot),
-                {name: way(slot, v) for name, v in kwargs.items() if (slot := self._named.get(name, self._keywords))},
+                {_text(n): way(slot, v) for n, v in kwargs.items() if (slot := self._named.get(n, self._keywords))},
             )
         except Misfit as error:
             raise InvalidArguments(f"{self._name}() argument {error}", actor=self._name) from error
@@ -143,16 +144,16 @@ class Parameters:
             problem = f"missing {_counted(len(missing), 'required')}: {' and '.join(map(repr, missing))}"
         else:
             return
-        raise InvalidArguments(f"{self._name}() {problem}", actor=self._name)
+        raise InvalidArguments(f"{self._name}() {problem}; it takes {self}", actor=self._name)
 
 
 class Returned:
     """The result of one handler."""
 
-    __slots__ = ("_name", "_slot")
+    __slots__ = ("_slot", "_what")
 
     def __init__(self, name: str, slot: Slot) -> None:
-        self._name = name
+        self._what = f"the result of {name}()"
         self._slot = slot
 
     @classmethod
@@ -166,12 +167,7 @@ class Returned:
 
     def to_wire(self, value: Any) -> Any:
         """The wire value of a result, whatever its annotation says. Raises TypeError for what cannot travel."""
-        if type(value) in PLAIN:
-            return value
-        try:
-            return to_wire(value)
-        except TypeError as error:
-            raise TypeError(f"the value that {self._name}() returned: {error}") from None
+        return to_wire(value, self._what)
 
     def from_wire(self, wire: Any) -> Any:
         """The result as annotated; one that does not fit is given as it travelled: the work must not be lost."""

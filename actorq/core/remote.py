@@ -7,12 +7,14 @@ as their class.
 from __future__ import annotations
 
 import builtins
+import sys
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
 from actorq import errors
-from actorq.core.values import to_wire
+from actorq.core.values import NO_TEXT, to_wire
 from actorq.core.wire import pack
 from actorq.errors import (
     Cancelled,
@@ -27,6 +29,7 @@ from actorq.errors import (
 from actorq.model.envelope import ErrorInfo
 
 E = TypeVar("E", bound=Exception)
+T = TypeVar("T")
 
 MAX_MESSAGE = 4 * 1024
 MAX_TRACEBACK = 16 * 1024
@@ -81,27 +84,40 @@ class ExceptionRegistry:
 
 
 def describe(error: BaseException, *, actor: str, task_id: str, attempts: int) -> ErrorInfo:
-    """What travels of an exception: names and bounded text, its traceback without local variables."""
-    name = error.type_name if isinstance(error, RemoteError) else ""
+    """What travels of an exception: names and bounded text, its traceback without local variables. Never raises."""
     return ErrorInfo(
-        type_name=name or type_name(type(error)),
-        message=_cut(_text(error)),
-        traceback=_trace(error),
+        type_name=_seen(_name, error, "Exception"),
+        message=_seen(_message, error, NO_TEXT),
+        traceback=_seen(_trace, error, ""),
         actor=actor,
         task_id=task_id,
         attempts=attempts,
-        args=_args(error),
+        args=_seen(_args, error, ()),
     )
 
 
-def _text(error: BaseException) -> str:
+def _seen(look: Callable[[BaseException], T], error: BaseException, otherwise: T) -> T:
+    """What ``look`` sees in an exception: user code, whose attributes may all raise."""
     try:
-        return str(error)
-    except Exception:  # noqa: BLE001  user code: a broken __str__ must not hide the failure
-        return f"<the text of this {type(error).__qualname__} cannot be had>"
+        return look(error)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:  # noqa: BLE001  user code: it must not hide the failure
+        return otherwise
+
+
+def _name(error: BaseException) -> str:
+    given = error.type_name if isinstance(error, RemoteError) else ""
+    return _cut(given or type_name(type(error)))
+
+
+def _message(error: BaseException) -> str:
+    # The text of a plain RemoteError begins with its type_name, which travels on its own.
+    return _cut(str(Exception(*error.args) if type(error) is RemoteError else error))
 
 
 def _cut(text: str) -> str:
+    text = str.__str__(text)
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
 
@@ -122,13 +138,11 @@ def _own(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _args(error: BaseException) -> tuple[Any, ...]:
-    try:
-        args: tuple[Any, ...] = to_wire(error.args)
-    except TypeError:
-        return ()
+    args = tuple(error.args)
     if isinstance(error, OSError) and isinstance(error.filename, str) and len(args) == 2:
         args = (*args, error.filename)  # which OSError keeps apart
-    return args if len(pack(args)) <= MAX_ARGS else ()
+    wire: tuple[Any, ...] = to_wire(args)
+    return wire if len(pack(wire)) <= MAX_ARGS else ()
 
 
 # ---- rebuilding
@@ -151,24 +165,28 @@ def rebuild(info: ErrorInfo, registry: ExceptionRegistry) -> TaskError:
 
 def _remote(info: ErrorInfo, registry: ExceptionRegistry) -> RemoteError:
     original = registry.find(info.type_name)
-    error = RemoteError(info.message) if original is None else _instance(original, info)
+    error = RemoteError(info.message) if original is None else _instance(original, info.args, info.message)
     error.type_name = info.type_name
     return error
 
 
-def _instance(original: type[Exception], info: ErrorInfo) -> RemoteError:
+def _instance(original: type[Exception], args: tuple[Any, ...], text: str) -> RemoteError:
     kind = _combined(original)
-    # The first class of the layout's line that is not written in Python makes the object; no code of the original runs.
-    maker: Any = kind
-    while maker not in _TYPES:
-        maker = maker.__base__
+    maker = _maker(kind)
     error: RemoteError = maker.__new__(kind)
     try:
-        maker.__init__(error, *info.args)  # fills what OSError, UnicodeError and the like keep apart from args
+        maker.__init__(error, *args)  # fills what OSError, UnicodeError and the like keep apart from args
     except (TypeError, ValueError, OverflowError):
-        error.args = info.args
-    vars(error)["_text"] = info.message
+        error.args = args
+    vars(error)["_text"] = text
     return error
+
+
+def _maker(kind: Any) -> Any:
+    """The first class of the layout's line that is not written in Python: with it no code of the original runs."""
+    while kind not in _TYPES:
+        kind = kind.__base__
+    return kind
 
 
 def _combined(original: type[Exception]) -> type[RemoteError]:
@@ -177,6 +195,7 @@ def _combined(original: type[Exception]) -> type[RemoteError]:
         return found
     body = {
         "__module__": RemoteError.__module__,
+        "__reduce__": _reduced,
         "__str__": _stored_text,
         "__doc__": f"Raised by a worker: {original!r}.",
     }
@@ -187,6 +206,18 @@ def _combined(original: type[Exception]) -> type[RemoteError]:
 
 def _stored_text(error: RemoteError) -> str:
     return str(vars(error).get("_text", ""))
+
+
+def _reduced(error: RemoteError) -> tuple[Any, ...]:
+    """For copy and pickle: made again from the original class; one that pickle cannot find is left out."""
+    original = type(error).__bases__[-1]
+    found: Any = sys.modules.get(original.__module__)
+    for part in original.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not original:
+        return RemoteError, (str(error),), vars(error)
+    args = _maker(type(error)).__reduce__(error)[1]  # an OSError's with its file name
+    return _instance, (original, args, str(error)), vars(error)
 
 
 def _may_be_raised(kind: object) -> bool:

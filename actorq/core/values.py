@@ -9,8 +9,10 @@ business of ``actorq.core.wire``.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -24,21 +26,30 @@ MAX_DEPTH = 64
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, date, timedelta, Decimal, UUID})
 """Types whose every instance is a wire value."""
+NO_TEXT = "<its text cannot be had>"
 CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 
 
-def to_wire(value: Any) -> Any:
+def to_wire(value: Any, what: str = "") -> Any:
     """The wire value for ``value``; containers are copied, subclasses of plain types become those.
 
-    Raises TypeError naming what cannot travel, and where in ``value`` it is.
+    Raises TypeError, and nothing else, naming what cannot travel, why, and where in ``what`` it is.
     """
-    if type(value) in PLAIN:
-        return value
     try:
         return _to_wire(value, MAX_DEPTH)
-    except TypeError as error:
-        path = _locate(value, MAX_DEPTH)
-        raise TypeError(f"{path}: {error}" if path else str(error)) from None
+    except Exception as error:  # noqa: BLE001  user code: properties, iterators and models may raise anything
+        own = isinstance(error, TypeError)
+        text = text_of(error) if own else f"{type(error).__qualname__}: {text_of(error)}"
+        place = what + _locate(value, MAX_DEPTH)
+        raise TypeError(f"{place}: {text}" if place else text) from (None if own else error)
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an exception whose ``__str__`` may be user code."""
+    try:
+        return str.__str__(str(error))
+    except Exception:  # noqa: BLE001  user code: a broken __str__ must not hide the failure
+        return NO_TEXT
 
 
 def _to_wire(value: Any, depth: int) -> Any:
@@ -137,14 +148,19 @@ def is_model(kind: Any) -> bool:
 
 def _locate(value: Any, depth: int) -> str:
     """Where in ``value`` the part lies that cannot travel, such as ``[2].name``."""
-    if not depth:
-        return ""
-    for step, part in _parts(value):
-        try:
-            _to_wire(part, depth - 1)
-        except TypeError:
-            return step + _locate(part, depth - 1)
+    with suppress(Exception):  # user code, as it was before
+        for step, part in _parts(value) if depth else ():
+            if not _travels(part, depth - 1):
+                return step + _locate(part, depth - 1)
     return ""
+
+
+def _travels(value: Any, depth: int) -> bool:
+    try:
+        _to_wire(value, depth)
+    except Exception:  # noqa: BLE001  user code
+        return False
+    return True
 
 
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
@@ -152,5 +168,5 @@ def _parts(value: Any) -> Iterable[tuple[str, Any]]:
     if not issubclass(type(value), dict | list | tuple | set | frozenset):
         held = _fields(value) or ()
     if issubclass(type(held), dict):
-        return ((f"[{k!r}]" if held is value else f".{k}", v) for k, v in held.items())
+        return ((f"[{reprlib.repr(k)}]" if held is value else f".{k}", v) for k, v in held.items())
     return ((f"[{i}]", v) for i, v in enumerate(held))

@@ -54,7 +54,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorInfo:
-    """An exception as it travels: names and text, never objects. ``data`` holds wire values of known error classes."""
+    """An exception as it travels: names, text and, as wire values, its ``args``."""
 
     type_name: str
     message: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +15,20 @@ from actorq.model.durations import duration
 
 Duration = float | int | str | timedelta
 """Seconds, a timedelta, or text such as ``"250ms"``, ``"30s"``, ``"1h30m"``."""
+
+
+def _whole(value: object, what: str, least: int) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise ConfigError(f"{what} is {value!r}: use a whole number, {least} or more")
+
+
+def _exceptions(kinds: object, what: str) -> tuple[type[BaseException], ...]:
+    if isinstance(kinds, tuple):
+        given: tuple[Any, ...] = kinds
+        if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
+            return given
+    raise ConfigError(f"{what} is {kinds!r}: use a tuple of exception classes, such as (ValueError,)")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -43,18 +58,16 @@ class Retry:
         no_retry: tuple[type[BaseException], ...] = (),
         restart_on: tuple[type[BaseException], ...] = (),
     ) -> None:
-        if max_attempts < 1:
-            raise ConfigError(f"retry.max_attempts is {max_attempts}: use 1 (no retry) or more")
-        if factor < 1:
-            raise ConfigError(f"retry.factor is {factor}: use 1 (constant) or more")
+        if not isinstance(factor, int | float) or not 1 <= factor < math.inf:
+            raise ConfigError(f"retry.factor is {factor!r}: use a number, 1 (constant) or more")
         store = object.__setattr__
-        store(self, "max_attempts", max_attempts)
+        store(self, "max_attempts", _whole(max_attempts, "retry.max_attempts", 1))
         store(self, "initial", duration(initial, "retry.initial"))
         store(self, "factor", float(factor))
         store(self, "max", duration(max, "retry.max"))
         store(self, "jitter", jitter)
-        store(self, "no_retry", tuple(no_retry))
-        store(self, "restart_on", tuple(restart_on))
+        store(self, "no_retry", _exceptions(no_retry, "retry.no_retry"))
+        store(self, "restart_on", _exceptions(restart_on, "retry.restart_on"))
 
 
 DEFAULT_RETRY = Retry()
@@ -77,14 +90,6 @@ class Policy:
     global_concurrency: int = 0
     max_abandoned: int = 0
 
-    def __post_init__(self) -> None:
-        token(self.queue, "queue")
-        for name in ("concurrency", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: use 1 or more")
-        if self.global_concurrency < 0:
-            raise ConfigError(f"global_concurrency is {self.global_concurrency}: use 0 (no limit) or more")
-
     @property
     def abandoned_limit(self) -> int:
         """How many abandoned threads end the process."""
@@ -97,22 +102,28 @@ class Policy:
         for name, value in given.items():
             if name in _LATER:
                 if value != _LATER[name]:
-                    raise UsageError(f"{whose}: the option {name!r} is not available in this version")
+                    raise UsageError(f"{whose}: the option {name!r} is not available in this version: leave it out")
             elif name not in known:
                 raise UsageError(
                     f"{whose}: unknown option {name!r}; known are {', '.join(sorted(known | set(_LATER)))}"
                 )
             else:
-                values[name] = _normal(name, value, whose)
+                values[name] = _normal(name, value, f"{whose}: {name}")
         return dataclasses.replace(self, **values)
 
 
-def _normal(name: str, value: object, whose: str) -> object:
-    if name in ("timeout", "result_ttl") and value is not None:
-        return duration(value, f"{whose}: {name}")
-    if name == "retry" and not isinstance(value, Retry):
-        raise UsageError(f"{whose}: retry takes Retry(...), not {value!r}")
-    return value
+def _normal(name: str, value: object, what: str) -> object:
+    match name:
+        case "queue":
+            return token(value, what)
+        case "timeout" | "result_ttl":
+            return None if value is None else duration(value, what)
+        case "retry":
+            if isinstance(value, Retry):
+                return value
+            raise UsageError(f"{what} is {value!r}: use Retry(max_attempts=...)")
+        case _:
+            return _whole(value, what, 1 if name in ("concurrency", "threads") else 0)
 
 
 class CallOptions(TypedDict, total=False):
@@ -133,17 +144,16 @@ class CallOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendOptions:
-    """The options of one call, normalised. Relative times stay relative until the moment of sending."""
+    """The options of one call, normalised. Times that are numbers stay relative until the moment of sending.
+
+    ``start`` is what ``delay`` or ``eta`` says; ``time_limit`` what ``timeout`` says, ``NO_LIMIT`` for None.
+    """
 
     queue: str | None = None
-    delay: float | None = None
-    eta: float | None = None
-    expires: float | None = None
-    expires_at: float | None = None
+    start: float | datetime | None = None
+    expires: float | datetime | None = None
     time_limit: float | None = None
-    unlimited: bool = False
-    deadline: float | None = None
-    deadline_at: float | None = None
+    deadline: float | datetime | None = None
     task_id: str | None = None
     result_ttl: float | None = None
     ignore_result: bool = False
@@ -152,42 +162,56 @@ class SendOptions:
 
 
 NO_OPTIONS = SendOptions()
+NO_LIMIT = -1.0
 _LATER_CALL = ("priority", "unique", "retry")
-_RELATIVE = {"delay": "delay", "result_ttl": "result_ttl", "send_timeout": "send_timeout"}
+_FIELDS = {"delay": "start", "eta": "start", "timeout": "time_limit"}
 
 
 def send_options(given: Mapping[str, Any], base: SendOptions = NO_OPTIONS) -> SendOptions:
     """Lay the keys of ``options(...)`` over ``base``; raises UsageError or ConfigError naming the key."""
+    if "delay" in given and "eta" in given:
+        raise UsageError("options: delay and eta both say when the task starts: give one of them")
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name in _LATER_CALL:
-            raise UsageError(f"options: {name!r} is not available in this version")
+            raise UsageError(f"options: {name!r} is not available in this version: leave it out")
         if name not in CallOptions.__annotations__:
             raise UsageError(
                 f"options: unknown key {name!r}; known are {', '.join(sorted(CallOptions.__annotations__))}"
             )
-        values |= _call_value(name, value)
+        values[_FIELDS.get(name, name)] = _call_value(name, value, f"options: {name}")
     return dataclasses.replace(base, **values)
 
 
-def _call_value(name: str, value: Any) -> dict[str, Any]:
-    what = f"options: {name}"
-    if name in ("queue", "task_id"):
-        return {name: token(value, what)}
-    if name in _RELATIVE:
-        return {_RELATIVE[name]: duration(value, what)}
-    if name == "eta":
-        return {"eta": _moment(value, what)}
-    if name == "timeout":
-        return {"time_limit": None, "unlimited": True} if value is None else {"time_limit": duration(value, what)}
-    if name in ("expires", "deadline"):
-        return {f"{name}_at": _moment(value, what)} if isinstance(value, datetime) else {name: duration(value, what)}
-    return {name: bool(value) if name == "ignore_result" else dict(value)}
+def _call_value(name: str, value: Any, what: str) -> object:
+    match name:
+        case "queue" | "task_id":
+            return token(value, what)
+        case "eta" | "expires" | "deadline" if name == "eta" or isinstance(value, datetime):
+            return _moment(value, what)
+        case "timeout" if value is None:
+            return NO_LIMIT
+        case "ignore_result":
+            return bool(value)
+        case "meta":
+            return _metadata(value, what)
+        case _:
+            return duration(value, what)
 
 
-def _moment(value: object, what: str) -> float:
+def _metadata(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{what} is {value!r}: use a dict")
+    given: Mapping[Any, Any] = value
+    for key in given:
+        if not isinstance(key, str):
+            raise UsageError(f"{what} has the key {key!r}: use text as keys")
+    return dict(given)
+
+
+def _moment(value: object, what: str) -> datetime:
     if not isinstance(value, datetime):
         raise UsageError(f"{what} takes an aware datetime, not {value!r}")
     if value.tzinfo is None:
         raise UsageError(f"{what}: {value.isoformat()} has no time zone; write datetime.now(UTC) + timedelta(...)")
-    return value.timestamp()
+    return value

@@ -135,6 +135,14 @@ async def _consequences(job: Job, record: Record) -> None:
     """(2) What follows from a record: for one that ended without a value, its dead letter."""
     if record.reason and record.error is not None:
         await _store(job, _dead_letter(job, record, record.error))
+        _tell(job, record, record.error)
+
+
+def _tell(job: Job, record: Record, error: ErrorInfo) -> None:
+    context = {"task_id": record.id, "actor": job.envelope.to, "attempt": record.attempts}
+    what = f"{error.type_name.removeprefix('actorq.errors.')}: {error.message}"
+    trace = f"\n{error.traceback.rstrip()}" if error.traceback else ""
+    log.warning("task %s of %s: %s: %s%s", record.id, job.envelope.to, record.reason, what, trace, extra=context)
 
 
 def _dead_letter(job: Job, record: Record, error: ErrorInfo) -> Publication:

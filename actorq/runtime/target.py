@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from actorq.core.convert import Parameters, Returned
+from actorq.errors import UsageError
 from actorq.model.options import Policy
 from actorq.runtime.context import Context
 
@@ -26,9 +28,17 @@ class Target:
 
     @classmethod
     def of(cls, name: str, handler: Callable[..., Any], policy: Policy) -> Target:
-        """Read the handler's signature. Raises UsageError where an annotation cannot be understood."""
+        """Read the handler's signature.
+
+        Raises UsageError where an annotation cannot be understood, and for a handler that yields.
+        """
+        called = _called(handler)
+        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+            raise UsageError(
+                f"actor {name!r} yields, but an actor gives one value: return a list, or send a task for each value"
+            )
         parameters = Parameters.of(handler, name=name, context_type=Context)
-        return cls(name, handler, policy, inspect.iscoroutinefunction(handler), parameters, Returned.of(handler))
+        return cls(name, handler, policy, _is_async(called), parameters, Returned.of(handler))
 
     @property
     def slots(self) -> int:
@@ -41,3 +51,18 @@ class Target:
 
     def __repr__(self) -> str:
         return f"<Target {self.name}>"
+
+
+def _called(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a call ends up in: past partials, and in an object's ``__call__``."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    return handler if inspect.isroutine(handler) else type(handler).__call__
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Whether it, or what it wraps, is ``async def``: a plain decorator passes the coroutine on."""
+    if inspect.iscoroutinefunction(function):
+        return True
+    wrapped = getattr(function, "__wrapped__", None)
+    return wrapped is not None and _is_async(_called(wrapped))

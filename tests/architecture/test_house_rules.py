@@ -20,7 +20,8 @@ BOUNDARIES = {
     "actorq/runtime/boundary.py": "user code: whatever it raises is a failure of its message",
     "actorq/runtime/threads.py": "the same boundary, on the thread of a sync handler",
     "actorq/core/annotations.py": "user code: a dataclass's own __post_init__ may raise anything",
-    "actorq/core/remote.py": "user code: a broken __str__ must not hide the failure that is described",
+    "actorq/core/values.py": "user code: properties, iterators and models of a value may raise anything",
+    "actorq/core/remote.py": "user code: an exception whose attributes raise must not hide the failure",
     "actorq/cli/target.py": "user code: importing a program's module runs it",
     "actorq/cli/main.py": "the last resort of the command line: an exit code and one line, never a traceback",
 }

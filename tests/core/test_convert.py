@@ -61,7 +61,7 @@ def test_a_call_of_the_wrong_shape(handler: Callable[..., Any], args: Any, kwarg
     for check in (of(handler).bind, of(handler).rebuild):
         with pytest.raises(InvalidArguments) as caught:
             check(args, kwargs)
-        assert str(caught.value) == f"add() {text}"
+        assert str(caught.value) == f"add() {text}" + ("" if "expected" in text else f"; it takes {of(handler)}")
 
 
 def test_what_the_caller_gave_is_what_is_sent() -> None:
@@ -71,6 +71,16 @@ def test_what_the_caller_gave_is_what_is_sent() -> None:
     assert of(positional).bind((1,), {"a": 5}) == ((1,), {"a": 5})
     assert through(of(keywords), a=1) == ((), {"a": 1})
     assert through(of(variadic), 1, 2, 3, x=1) == ((1, 2, 3), {"x": 1.0})
+
+
+def test_keywords_travel_as_plain_text() -> None:
+    """As a caller has them who keeps the names of his columns in a StrEnum."""
+
+    class Column(enum.StrEnum):
+        A = "a"
+
+    for handler in (plain, keywords):
+        assert through(of(handler), **{Column.A: 1}) == ((), {"a": 1})
 
 
 # ---- the context
@@ -212,5 +222,5 @@ def test_a_result_that_does_not_fit_its_annotation_is_not_lost() -> None:
 
 
 def test_a_result_that_cannot_travel_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match=r"the value that add\(\) returned: \[1\]: object cannot travel"):
+    with pytest.raises(TypeError, match=r"^the result of add\(\)\[1\]: object cannot travel"):
         result(Any).to_wire([1, object()])

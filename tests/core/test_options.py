@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actorq.errors import ActorqError, ConfigError, InvalidName, UsageError
-from actorq.model.options import NO_OPTIONS, Policy, Retry, SendOptions, send_options
+from actorq.model.options import NO_LIMIT, NO_OPTIONS, Policy, Retry, SendOptions, send_options
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -39,11 +39,15 @@ def test_an_actor_takes_durations_as_people_write_them() -> None:
     ("options", "kind", "text"),
     [
         ({"timeout": "soon"}, ConfigError, "actor 'a': timeout: "),
-        ({"retry": 3}, UsageError, "retry takes Retry"),
-        ({"queue": "a b"}, InvalidName, "queue 'a b'"),
-        ({"concurrency": 0}, ConfigError, "concurrency is 0: use 1 or more"),
-        ({"threads": -1}, ConfigError, "threads is -1"),
-        ({"global_concurrency": -1}, ConfigError, "global_concurrency is -1"),
+        ({"retry": 3}, UsageError, "actor 'a': retry is 3: use Retry"),
+        ({"queue": "a b"}, InvalidName, "actor 'a': queue 'a b'"),
+        ({"concurrency": 0}, ConfigError, "actor 'a': concurrency is 0: use a whole number, 1 or more"),
+        ({"concurrency": "4"}, ConfigError, "actor 'a': concurrency is '4': use a whole number"),
+        ({"threads": -1}, ConfigError, "actor 'a': threads is -1"),
+        ({"threads": True}, ConfigError, "actor 'a': threads is True"),
+        ({"max_abandoned": 1.5}, ConfigError, "actor 'a': max_abandoned is 1.5"),
+        ({"global_concurrency": -1}, ConfigError, "actor 'a': global_concurrency is -1: use a whole number, 0 or more"),
+        ({"unique": True}, UsageError, "actor 'a': the option 'unique' is not available in this version: leave it out"),
         ({"timelimit": 1}, UsageError, "actor 'a': unknown option 'timelimit'; known are "),
     ],
 )
@@ -52,9 +56,13 @@ def test_a_wrong_option_of_an_actor_is_named(options: dict[str, object], kind: t
         Policy().merged(options, "actor 'a'")
 
 
-@pytest.mark.parametrize("values", [{"max_attempts": 0}, {"factor": 0.5}, {"initial": "x"}, {"max": -1}])
+@pytest.mark.parametrize(
+    "values",
+    [{"max_attempts": 0}, {"max_attempts": "3"}, {"factor": 0.5}, {"factor": "2"}, {"factor": float("nan")},
+     {"initial": "x"}, {"max": -1}, {"no_retry": ValueError}, {"restart_on": (1,)}],
+)  # fmt: skip
 def test_a_wrong_retry_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"^retry\.\w+"):
+    with pytest.raises(ConfigError, match=rf"^retry\.{next(iter(values))}"):
         Retry(**values)
 
 
@@ -62,15 +70,12 @@ def test_a_wrong_retry_is_refused(values: dict[str, Any]) -> None:
     ("given", "expected"),
     [
         ({"queue": "q", "task_id": "my-id"}, SendOptions(queue="q", task_id="my-id")),
-        ({"delay": "10s", "send_timeout": 3}, SendOptions(delay=10.0, send_timeout=3.0)),
-        ({"eta": MOMENT}, SendOptions(eta=MOMENT.timestamp())),
+        ({"delay": "10s", "send_timeout": 3}, SendOptions(start=10.0, send_timeout=3.0)),
+        ({"eta": MOMENT}, SendOptions(start=MOMENT)),
         ({"expires": "1m", "deadline": "1h"}, SendOptions(expires=60.0, deadline=3600.0)),
-        (
-            {"expires": MOMENT, "deadline": MOMENT},
-            SendOptions(expires_at=MOMENT.timestamp(), deadline_at=MOMENT.timestamp()),
-        ),
+        ({"expires": MOMENT, "deadline": MOMENT}, SendOptions(expires=MOMENT, deadline=MOMENT)),
         ({"timeout": "5s"}, SendOptions(time_limit=5.0)),
-        ({"timeout": None}, SendOptions(unlimited=True)),
+        ({"timeout": None}, SendOptions(time_limit=NO_LIMIT)),
         ({"result_ttl": "1d", "ignore_result": True}, SendOptions(result_ttl=86_400.0, ignore_result=True)),
         ({"meta": {"user": 7}}, SendOptions(meta={"user": 7})),
         ({}, NO_OPTIONS),
@@ -82,7 +87,22 @@ def test_options_of_a_call(given: dict[str, Any], expected: SendOptions) -> None
 
 def test_later_options_lie_over_earlier_ones() -> None:
     first = send_options({"delay": "10s", "queue": "q"})
-    assert send_options({"delay": "1s"}, first) == SendOptions(delay=1.0, queue="q")
+    assert send_options({"delay": "1s"}, first) == SendOptions(start=1.0, queue="q")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"timeout": None}, {"timeout": 1}),
+        ({"delay": 1}, {"eta": MOMENT}),
+        ({"expires": 1}, {"expires": MOMENT}),
+        ({"deadline": 1}, {"deadline": MOMENT}),
+        ({"meta": {"a": 1}}, {"meta": {"b": 1}}),
+    ],
+)
+def test_of_two_ways_to_say_the_same_the_later_wins(first: dict[str, Any], second: dict[str, Any]) -> None:
+    for earlier, later in ((first, second), (second, first)):
+        assert send_options(later, send_options(earlier)) == send_options(later)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +113,10 @@ def test_later_options_lie_over_earlier_ones() -> None:
         ({"eta": datetime(2026, 1, 1)}, "options: eta: .* has no time zone"),  # noqa: DTZ001
         ({"deadline": datetime(2026, 1, 1)}, "options: deadline: .* has no time zone"),  # noqa: DTZ001
         ({"delay": -1}, "options: delay: "),
+        ({"delay": 1, "eta": MOMENT}, "options: delay and eta both say when .*: give one"),
+        ({"meta": 5}, "options: meta is 5: use a dict"),
+        ({"meta": {1: 2}}, "options: meta has the key 1: use text as keys"),
+        ({"unique": True}, "options: 'unique' is not available in this version: leave it out"),
         ({"task_id": "a.b"}, "options: task_id 'a.b' is not a valid name"),
     ],
 )

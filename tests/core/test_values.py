@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import enum
 import pathlib
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -157,6 +158,53 @@ def test_containers_are_copied() -> None:
 def test_what_cannot_travel_is_named_with_its_place(value: Any, text: str) -> None:
     with pytest.raises(TypeError, match=text):
         to_wire(value)
+
+
+@dataclasses.dataclass
+class Unset:
+    x: int = dataclasses.field(init=False)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def odd(kind: type, member: str, error: Exception) -> Any:
+    """An instance of a subclass of ``kind`` whose ``member`` raises."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return type("Odd", (kind,), {member: property(fail) if member == "__class__" else fail})()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (Unset, r"^AttributeError: 'Unset' object has no attribute 'x'$"),
+        (lambda: odd(list, "__iter__", LookupError("gone")), "^LookupError: gone$"),
+        (lambda: odd(object, "__class__", OSError("who?")), "^OSError: who[?]$"),
+        (lambda: odd(pydantic.BaseModel, "model_dump", ValueError("no dump")), "^ValueError: no dump$"),
+        (lambda: odd(list, "__iter__", TypeError("mine")), "^mine$"),
+        (lambda: odd(list, "__iter__", Mute()), "^Mute: <its text cannot be had>$"),
+        (lambda: datetime(2026, 1, 1, tzinfo=odd(tzinfo, "utcoffset", KeyError("zone"))), "^KeyError: 'zone'$"),
+    ],
+)
+def test_code_of_the_value_that_raises_is_a_type_error_with_its_place(make: Callable[[], Any], text: str) -> None:
+    value = make()
+    value = make()
+    with pytest.raises(TypeError, match=text) as caught:
+        to_wire(value)
+    assert (caught.value.__cause__ is None) == (text == "^mine$")
+    with pytest.raises(TypeError, match=rf"^rows\['a'\]\[1\]: {text[1:]}"):
+        to_wire({"a": [1, value]}, "rows")
+
+
+def test_the_place_of_what_cannot_travel_is_short() -> None:
+    with pytest.raises(TypeError) as caught:
+        to_wire({"k" * 10_000: object()})
+    assert len(str(caught.value)) < 200
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

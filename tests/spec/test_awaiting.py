@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
 from actorq import (
     ActorSystem,
+    BrokerUnavailable,
     DeadlineExceeded,
     Expired,
+    Handle,
     RemoteError,
     ResultExpired,
     ResultTimeout,
@@ -170,3 +174,39 @@ async def test_expired_before_it_started(system: ActorSystem) -> None:
             with pytest.raises(DeadlineExceeded):
                 await dead
         assert await late.status() == "expired"
+
+
+async def test_a_short_time_is_enough_for_what_is_there(make_system: MakeSystem) -> None:
+    """E-7: result(timeout=0) finds an outcome that exists, however long the look takes."""
+    here, there = make_system(), make_system()
+
+    @here.actor
+    async def echo(x: int) -> int:
+        return x
+
+    async with here, there, Worker(here):
+        handle = await echo.send(1)
+        assert await handle == 1
+        assert await there.handle(handle.id).result(timeout=0) == 1
+        with pytest.raises(ResultTimeout):
+            await (await here.send("nobody-serves-this")).result(timeout=0)
+
+
+async def test_a_closed_connection_ends_its_waiters(system: ActorSystem) -> None:
+    """E-7: an await whose connection was closed is an error, no wait for ever."""
+    caught: list[BaseException] = []
+
+    async def wait(handle: Handle[Any]) -> None:
+        try:
+            await handle
+        except BrokerUnavailable as error:
+            caught.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        async with system:
+            handle = await system.send("nobody-serves-this")
+            tasks.start_soon(wait, handle)
+            await anyio.wait_all_tasks_blocked()
+    with pytest.raises(BrokerUnavailable, match=handle.id):
+        await handle
+    assert len(caught) == 1

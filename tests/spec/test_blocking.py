@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextvars
+import subprocess
+import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import anyio
 import anyio.from_thread
+import anyio.to_thread
 import pytest
 
 from actorq import ActorSystem, UsageError, Worker
 from tests.spec.conftest import MakeSystem
 
 
-@pytest.fixture
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return "asyncio"
+T = TypeVar("T")
 
 
 @contextmanager
@@ -78,3 +82,82 @@ async def test_in_a_running_loop_it_is_a_usage_error(system: ActorSystem) -> Non
         client.send("anything")
     with pytest.raises(UsageError, match="await"), client:
         pass
+
+
+async def in_a_foreign_thread(call: Callable[[], T]) -> T:
+    """As ``asyncio.to_thread`` does it: a thread that the event loop's library knows nothing of, in our context."""
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(contextvars.copy_context().run, call)
+        return await anyio.to_thread.run_sync(result.result)
+
+
+@pytest.mark.anyio
+async def test_beside_an_event_loop_it_is_of_use(system: ActorSystem) -> None:
+    """A thread may block, whichever context it was given: its own event loop is what counts."""
+
+    @system.actor
+    async def double(x: int) -> int:
+        return 2 * x
+
+    client = system.blocking()
+    async with Worker(system):
+        with anyio.fail_after(30.0):
+            assert await in_a_foreign_thread(lambda: client.ask(double, 2)) == 4
+            assert await anyio.to_thread.run_sync(client.ask, double, 3) == 6
+        await anyio.to_thread.run_sync(client.close)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("foreign", [True, False])
+async def test_whatever_thread_waits_lends_its_handlers_slot(system: ActorSystem, foreign: bool) -> None:
+    """A handler that waits in a thread lends its slot, so its child may be of the same actor (E-8)."""
+    client = system.blocking()
+    in_a_thread = in_a_foreign_thread if foreign else anyio.to_thread.run_sync
+
+    @system.actor(concurrency=1)
+    async def depth(left: int) -> int:
+        return 0 if left == 0 else 1 + await in_a_thread(lambda: client.ask("depth", left - 1))
+
+    async with Worker(system):
+        with anyio.fail_after(30.0):
+            assert await depth.ask(3) == 3
+        await anyio.to_thread.run_sync(client.close)
+
+
+FORKING = """
+import os, signal, sys, threading, time
+from actorq import ActorSystem
+
+url, name = sys.argv[1:]
+used, opening = ActorSystem(name, transport=url), ActorSystem(name, transport="nats://127.0.0.1:1")
+clients = used.blocking(), opening.blocking()
+assert clients[0].ask("double", 1) == 2
+threading.Thread(target=clients[1].send, args=("double", 0), daemon=True).start()
+while sum(thread.name.startswith("actorq nats") for thread in threading.enumerate()) < 2:
+    time.sleep(0.01)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    opening.transport = url
+    for client in clients:
+        assert client.ask("double", 2) == 4
+    sys.exit()
+assert os.waitpid(child, 0)[1] == 0, "the child"
+assert clients[0].ask("double", 3) == 6
+clients[0].close()
+"""
+
+
+@pytest.mark.broker
+def test_after_a_fork_it_connects_anew(actorq_nats: str, actorq_name: str) -> None:
+    """Parent and child both go on with it, also if the fork came while another thread was just connecting."""
+    system = ActorSystem(actorq_name, transport=actorq_nats)
+    system.actor(name="double")(_double)
+    with serving(system):
+        script = [sys.executable, "-c", FORKING, actorq_nats, actorq_name]
+        done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _double(x: int) -> int:
+    return 2 * x

@@ -19,6 +19,7 @@ from actorq import (
     DeadlineExceeded,
     RemoteError,
     TimedOut,
+    UsageError,
     Worker,
     WorkerOptions,
     check_cancelled,
@@ -306,3 +307,124 @@ async def test_concurrency_given_to_the_worker_wins(system: ActorSystem) -> None
 
     async with system, Worker(system, WorkerOptions(concurrency=2)) as worker:
         assert worker.runners["work"].slots.capacity == 2
+
+
+async def test_what_a_run_that_is_cut_short_raises_is_its_own(system: ActorSystem) -> None:
+    """E-5: whatever a handler raises while the engine cancels it, the worker goes on."""
+
+    @system.actor(timeout=0.05)
+    async def exits() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise SystemExit(3)
+
+    @system.actor(timeout=0.05)
+    async def wraps() -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            raise BaseExceptionGroup("wrapped", [error, ValueError("more")]) from None
+
+    @system.actor(timeout=0.05)
+    def checks() -> None:
+        while True:
+            check_cancelled()
+            time.sleep(0.001)
+
+    async with system, Worker(system):
+        for actor in (exits, wraps, checks):
+            for handle in await actor.send_many([()] * 10):
+                with pytest.raises(TimedOut):
+                    await handle
+
+
+async def test_a_handler_that_cancels_its_own_task(system: ActorSystem, anyio_backend: str) -> None:
+    """E-5: a cancellation that a handler leaves behind ends nobody else's work."""
+
+    @system.actor
+    async def cancels() -> str:
+        if anyio_backend == "asyncio":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        return "done"
+
+    async with system, Worker(system):
+        assert await cancels.ask() == "done"
+        assert await cancels.ask() == "done"
+
+
+async def test_slots_survive_waiting_for_several_at_once(system: ActorSystem) -> None:
+    """E-8: a parent that waits for children in tasks of its own holds one slot again afterwards, never more or less."""
+
+    @system.actor(concurrency=1)
+    async def child(x: int) -> int:
+        return x
+
+    @system.actor(concurrency=1)
+    async def parent(x: int) -> int:
+        got: list[int] = []
+
+        async def wait(n: int) -> None:
+            got.append(await child.ask(n))
+            got.append(await child.ask(n))
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(4):
+                tasks.start_soon(wait, n)
+        return sum(got)
+
+    async with system, Worker(system) as worker:
+        for _ in range(3):
+            handles = await parent.send_many([(n,) for n in range(4)])
+            assert [await handle for handle in handles] == [12] * 4
+        slots = worker.runners["parent"].slots
+        await wait_until(worker.idle, description="all is settled")
+        assert (slots.running, slots.lent) == (0, 0)
+
+
+async def test_a_worker_may_be_entered_again(system: ActorSystem) -> None:
+    """A worker that was left serves again, and drains again."""
+    running, go = anyio.Event(), anyio.Event()
+
+    @system.actor
+    async def wait() -> str:
+        running.set()
+        await go.wait()
+        return "done"
+
+    worker = Worker(system)
+    async with system:
+        async with worker:
+            pass
+        async with worker:
+            handle = await wait.send()
+            await running.wait()
+            go.set()
+        assert await handle.status() == "succeeded"
+
+
+async def test_failures_are_in_the_workers_log(system: ActorSystem, caplog: pytest.LogCaptureFixture) -> None:
+    """F-3: what goes to the dead letters is a warning with task, actor, reason and traceback."""
+
+    @system.actor
+    async def fail() -> None:
+        raise LookupError("nothing here")
+
+    async with system, Worker(system):
+        handle = await fail.send()
+        with pytest.raises(LookupError):
+            await handle
+        await wait_until(lambda: handle.id in caplog.text, description="it is logged")
+    assert f"task {handle.id} of fail: retries_exhausted: LookupError: nothing here" in caplog.text
+    assert "raise LookupError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"queues": ("a b",)}, {"lease": 0.01}, {"crash_budget": 0}, {"shutdown_timeout": -1.0}]
+)
+async def test_worker_options_are_checked(wrong: dict[str, Any]) -> None:
+    """Bad input: settings that cannot work are refused before anything is connected."""
+    with pytest.raises(UsageError, match=next(iter(wrong)).rstrip("s")):
+        WorkerOptions(**wrong)

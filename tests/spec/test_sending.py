@@ -23,6 +23,7 @@ from actorq import (
     Worker,
     WorkerOptions,
 )
+from actorq.model.address import Mailbox
 from actorq.testing import wait_until
 from tests.spec.conftest import MakeSystem
 
@@ -282,3 +283,47 @@ async def test_a_waiter_is_told_why_nothing_happens(
         await wait_until(lambda: "no running worker serves" in caplog.text, description="the notice")
         async with Worker(system):
             await handle
+
+
+async def test_send_many_takes_tuples(system: ActorSystem) -> None:
+    """Bad input: a text is no tuple of arguments, though it is a sequence."""
+    add = adder(system)
+    async with system:
+        with pytest.raises(UsageError, match="tuple"):
+            await add.send_many(["a", "b"])
+
+
+async def test_a_home_is_registered_although_a_sender_was_faster(make_system: MakeSystem) -> None:
+    """A-5: a worker's home record stands in the end, whoever registered the mailbox first, and when."""
+    serving, asking = make_system(), make_system()
+
+    @serving.actor(queue="maths")
+    def double(x: int) -> int:
+        return 2 * x
+
+    async with serving, asking:
+        home = Mailbox("maths", 0, "double")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asking.client.register.ensure, home)
+            tasks.start_soon(serving.client.register.announce, home, {"lanes": 1})
+        assert await asking.client.register.home("double") == home
+
+
+async def test_a_task_id_is_free_again_when_its_record_is_gone(system: ActorSystem) -> None:
+    """H-6: a given id behaves as a key does: it names the same task as long as that has a copy or a record."""
+    runs: list[int] = []
+
+    @system.actor(result_ttl="1s")
+    async def note(x: int) -> int:
+        runs.append(x)
+        return x
+
+    async with system, Worker(system):
+        assert await note.options(task_id="daily").ask(1) == 1
+
+        async def gone() -> bool:
+            return await system.client.record("daily") is None
+
+        await wait_until(gone, description="its record is gone")
+        assert await note.options(task_id="daily").ask(2) == 2
+    assert runs == [1, 2]

@@ -106,3 +106,31 @@ async def test_a_stop_while_settling(system: ActorSystem) -> None:
         assert await handle.status() in ("succeeded", "queued")
         async with Worker(system):
             assert await handle == "kept"
+
+
+async def test_a_cancelled_program_hands_back_what_runs(system: ActorSystem) -> None:
+    """E-6: cancelling the surroundings of a worker is a stop: what runs and what waits is re-issued at once."""
+    running = anyio.Event()
+    again: list[int] = []
+
+    @system.actor(concurrency=2)
+    async def work(n: int) -> int:
+        again.append(n)
+        if len(again) <= 2:
+            if len(again) == 2:
+                running.set()
+            await anyio.sleep_forever()
+        return n
+
+    async with system:
+        handles = await work.send_many([(n,) for n in range(4)])
+        with anyio.CancelScope() as program:
+            async with Worker(system):
+                await running.wait()
+                program.cancel()
+        for handle in handles[:2]:
+            copy = await system.client.transport.get(system.namespace.copies("work", handle.id))
+            assert copy is not None
+            assert decode_envelope(copy.body).repeat
+        async with Worker(system):
+            assert [await handle for handle in handles] == [0, 1, 2, 3]

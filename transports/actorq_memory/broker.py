@@ -67,33 +67,43 @@ class Broker:
                 self._window = streams.duplicate_window
                 self._stores[Kind.RESULTS].age = streams.result_ttl
                 self._stores[Kind.DEAD].age = streams.dead_ttl
-            line = Line()
+            for other in self._lines:
+                other.probe()
+            line = Line(self.now, self._look)
             self._lines[line] = None
             return line
 
     def close(self, line: Line) -> None:
         """A connection ends: its credit and subscriptions are gone, what it holds is left to the leases."""
         with self._turn() as now:
-            self._lines.pop(line, None)
-            self._listeners = {listener: None for listener in self._listeners if listener.line is not line}
-            for durable in self._durables.values():
-                for member in [member for member in durable.members if member.line is line]:
-                    self._leave(durable, member, now)
-                durable.abandon(line, now)
+            self._drop(line, now)
+            line.end()
+
+    def _drop(self, line: Line, now: float) -> None:
+        self._lines.pop(line, None)
+        self._listeners = {listener: None for listener in self._listeners if listener.line is not line}
+        for durable in self._durables.values():
+            for member in [member for member in durable.members if member.line is line]:
+                self._leave(durable, member, now)
+            durable.abandon(line, now)
 
     def now(self) -> float:
         with self._lock:
             return self._clock.now()
 
-    def catch_up(self) -> tuple[float, float]:
-        """Do what is due; the due time of what comes next, and the time."""
-        with self._turn() as now:
-            return self._agenda.next, now
+    def _look(self, line: Line) -> None:
+        with self._lock:
+            line.looked()
+            with self._turn():
+                pass  # a turn does what is due
 
     @contextmanager
     def _turn(self) -> Generator[float, None, None]:
         with self._lock:
             now = self._clock.now()
+            for line in [line for line in self._lines if line.lost]:
+                # Its loop was torn down around the open connection: nobody renews what it holds.
+                self._drop(line, now)
             self._agenda.run(now)
             yield now
             for line in self._lines:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from actorq.errors import BrokerUnavailable, TransportError
@@ -21,13 +20,13 @@ from actorq_memory.line import Line
 
 
 class MemoryTransport:
-    """One connection. Its broker outlives it."""
+    """One connection, tied to an event loop and to none of its tasks. Its broker outlives it."""
 
     def __init__(self, broker: Broker, settings: ConnectionSettings) -> None:
         self._broker = broker
         self._settings = settings
         self._line: Line | None = None
-        self._group: TaskGroup | None = None
+        self._used = False
         self._consumers: list[MemoryConsumer] = []
 
     @property
@@ -38,30 +37,17 @@ class MemoryTransport:
         return time.time() if self._line is None else self._broker.now()
 
     async def __aenter__(self) -> Self:
-        if self._group is not None:
+        await checkpoint()
+        if self._used:
             raise BrokerUnavailable(f"the connection {self._settings.name!r} was opened before: make a new one")
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
+        self._used = True
         self._line = self._broker.open(self._settings.streams)
-        self._group.start_soon(self._attend, self._line)
         return self
-
-    async def _attend(self, line: Line) -> None:
-        try:
-            while True:
-                await line.sleep(*self._broker.catch_up())
-        finally:
-            # Also where the loop is torn down around an open connection: its holder is lost, its leases run out.
-            self.cut()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._group is not None
         self.cut()
-        self._group.cancel_scope.cancel()
-        # Not given the caller's exception: that one passes on as it is, not wrapped into a group.
-        await self._group.__aexit__(None, None, None)
 
     def cut(self) -> None:
         """End the connection without a word, as if its process had been killed; what it holds is left to the leases."""

@@ -52,12 +52,21 @@ def _parts(url: str) -> list[SplitResult]:
         except ValueError:
             usable = False
         if not usable:
-            # Not the text itself: it may hold a password.
             raise ConfigError(
-                f"server {len(parts) + 1} of the transport's URL is not like nats://host:4222 or tls://host:4222"
+                f"server {_quoted(text, url)} of the transport's URL is not like nats://host:4222 or tls://host:4222"
             )
         parts.append(part)
     return parts
+
+
+def _quoted(text: str, url: str) -> str:
+    """One server as it was given, without its secrets."""
+    rest = text.strip()
+    if "@" in rest:
+        scheme, slashes, _ = rest.rpartition("@")[0].rpartition("://")
+        return repr(f"{scheme}{slashes}***@{rest.rpartition('@')[2]}")
+    # Where a password holds a comma, this may be a part of it.
+    return repr("***" if "@" in url else rest)
 
 
 @dataclass(frozen=True, slots=True)

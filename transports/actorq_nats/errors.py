@@ -66,6 +66,7 @@ CONSUMER_OVERLAP = 10100
 MESSAGE_NOT_FOUND = (10037, 10043)
 DELETE_FAILED = 10057
 
+_SYSTEM = re.compile(r"\baq-([A-Za-z0-9_-]+)_(?:tasks|results|dead)\b")
 _ADVICE = {
     Meaning.FULL: "raise the limit of the account or free space on the broker's disk",
     Meaning.LATER: "the broker is busy or electing a leader; try again",
@@ -90,6 +91,12 @@ class ApiError(Exception):
     def translated(self) -> ActorqError:
         """As the caller of the port gets it."""
         meaning = self.meaning
+        if self.code == STREAM_NOT_FOUND and (system := _SYSTEM.search(self.subject)):
+            return TransportError(
+                f"the streams of {system[1]!r} are gone: removed by somebody, or the broker lost its store; whoever"
+                " connects next, such as a worker that starts, makes new ones",
+                subject=self.subject,
+            )
         text = f"{self.subject}: the broker answers {self}: {_ADVICE.get(meaning, _ADVICE[Meaning.HOPELESS])}"
         if meaning is Meaning.SETUP:
             return ConfigError(text)

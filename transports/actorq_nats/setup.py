@@ -26,6 +26,7 @@ from actorq_nats.topology import (
     Config,
     ConsumerState,
     Kind,
+    advised,
     judge_consumer,
     judge_stream,
     missing_stream,
@@ -33,6 +34,7 @@ from actorq_nats.topology import (
     overlaps,
     server_version,
     stream_name,
+    told_changes,
     wanted_consumer,
     wanted_streams,
 )
@@ -51,6 +53,7 @@ class Setup:
         self._requests = requests
         self._prefix = prefix
         self._settings = settings
+        self._made: list[str] = []
         self._stream = stream_name(prefix, Kind.TASKS)
         self.skew = 0.0
         """Seconds by which the broker's clock is ahead of ours, as far as it is known."""
@@ -102,8 +105,12 @@ class Setup:
                 if error.code != SUBJECTS_OVERLAP:
                     raise error.translated() from error
                 problems.append(await self._subjects_taken(wanted))
+        if self._made:
+            log.info("made new streams for %r: %s", self._prefix.removeprefix("aq-"), ", ".join(self._made))
+            self._made.clear()
         if problems:
-            raise ConfigError("; ".join(problems), problems=tuple(problems))
+            told = advised(problems)
+            raise ConfigError("; ".join(told), problems=told)
 
     async def _stream_problems(self, kind: Kind, wanted: Mapping[str, Any]) -> list[str]:
         name = str(wanted["name"])
@@ -119,7 +126,7 @@ class Setup:
                 if found is None:
                     raise
         if found is None:
-            log.info("stream %s was created", name)
+            self._made.append(name)
             return []
         verdict = judge_stream(kind, found, wanted, self._settings)
         if verdict.changes and not verdict.problems:
@@ -157,7 +164,7 @@ class Setup:
         self.skew = skew if abs(skew) > (after - before) / 2 else 0.0
 
     async def _change_stream(self, name: str, found: Config, changes: Mapping[str, Any]) -> list[str]:
-        told = ", ".join(f"{key} from {found.get(key)} to {value}" for key, value in changes.items())
+        told = told_changes(found, changes)
         if self._settings.manage != "create":
             return [f'stream {name}: {told} is needed: change it with the nats CLI, or set streams.manage = "create"']
         try:
@@ -207,7 +214,7 @@ class Setup:
             raise ConfigError("; ".join(verdict.problems), problems=verdict.problems)
         if not verdict.changes:
             return ConsumerState.of(found)
-        told = ", ".join(f"{key} from {config.get(key)} to {value}" for key, value in verdict.changes.items())
+        told = told_changes(config, verdict.changes)
         log.warning("consumer %s of stream %s: changing %s", spec.name, self._stream, told)
         return await self._make(spec, {**config, **verdict.changes}, "update")
 

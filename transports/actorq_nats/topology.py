@@ -6,7 +6,7 @@ durations in nanoseconds).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
@@ -142,11 +142,36 @@ def _texts(value: object) -> list[str]:
 
 
 def _problem(name: str, key: str, have: object, value: object) -> str:
-    if key in _LIMITS:
-        advice = "remove the limit: messages beyond it would be dropped although they were confirmed"
-    else:
-        advice = "change it with the nats CLI, or remove the stream once it is empty and let actorq make it"
-    return f"stream {name}: {key} is {have!r}, needed is {value!r}: {advice}"
+    advice = ": remove the limit, which drops messages that were confirmed" if key in _LIMITS else ""
+    return f"stream {name}: {key} is {_shown(key, have)}, needed is {_shown(key, value)}{advice}"
+
+
+def advised(problems: Sequence[str]) -> tuple[str, ...]:
+    """Problems of streams with what to do about those that say nothing of it, once, at the last of them."""
+    bare = [i for i, problem in enumerate(problems) if ", needed is " in problem and ": remove" not in problem]
+    advice = ": change this with the nats CLI, or remove the streams once they are empty and let actorq make them"
+    return tuple(problem + advice if i in bare[-1:] else problem for i, problem in enumerate(problems))
+
+
+_TIMES = {"max_age", "duplicate_window", "ack_wait", "inactive_threshold"}
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+_WORDS = {"ack_wait": "lease", "max_ack_pending": "limit of messages held", "inactive_threshold": "idle time"}
+
+
+def _shown(key: str, value: object) -> str:
+    if key not in _TIMES or not isinstance(value, int):
+        return repr(value)
+    seconds = value / SECOND
+    whole = next(((unit, size) for unit, size in _UNITS if seconds and seconds % size == 0), ("s", 1))
+    return f"{seconds / whole[1]:g} {whole[0]}"
+
+
+def told_changes(found: Config, changes: Config) -> str:
+    """What is to be changed, in words."""
+    return ", ".join(
+        f"{_WORDS.get(key, key)} from {_shown(key, found.get(key))} to {_shown(key, value)}"
+        for key, value in changes.items()
+    )
 
 
 def missing_stream(name: str) -> str:

@@ -17,12 +17,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from actorq.cli import signals
 from actorq.cli.bench import ours, raw
 from actorq.cli.bench.tasks import system
 from actorq.cli.bench.workloads import WORKLOADS, Figures, Plan
 from actorq.cli.exits import OK, USAGE, Exit
 from actorq.cli.output import document, masked, talk
-from actorq.cli.server import end_on_terminate
 from actorq.cli.settings import DEFAULTS, ENVIRONMENT, Common
 from actorq.embedded import EmbeddedBroker
 
@@ -58,7 +58,7 @@ def bench(
         raise Exit(USAGE, f"--only: unknown {', '.join(sorted(unknown))}; known are {', '.join(WORKLOADS)}")
     if tasks < 1 or processes < 1:
         raise Exit(USAGE, "--tasks and --processes take 1 or more")
-    end_on_terminate()
+    signals.listen()
     with (
         tempfile.TemporaryDirectory(prefix="actorq-bench-") as folder,
         EmbeddedBroker(sync_always=sync_always) if common.server is None else nullcontext() as broker,

@@ -152,3 +152,37 @@ def test_a_loop_that_ends_around_a_connection_loses_its_leases(url: str) -> None
     with pytest.raises(KeyboardInterrupt):
         anyio.run(leave_open)
     assert anyio.run(take) == 2
+
+
+async def test_a_connection_is_tied_to_no_task(url: str) -> None:
+    """It is opened in one task and closed in another, while the first goes on."""
+    transport, opened, done = connect(settings(url)), anyio.Event(), anyio.Event()
+
+    async def open_it() -> None:
+        await transport.__aenter__()
+        opened.set()
+        await done.wait()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(open_it)
+        await opened.wait()
+        await transport.__aexit__(None, None, None)
+        done.set()
+    await check_closed(transport)
+
+
+async def test_cancelled_surroundings_do_not_cut_it(url: str) -> None:
+    """Whoever is shielded within a cancelled scope goes on with the connection, its leases and its due times."""
+    spec = ConsumerSpec("c", "aq-test.t.default.0.actor.*", 0.05)
+    await store(url)
+    with anyio.CancelScope() as scope:
+        async with connect(settings(url)) as transport:
+            scope.cancel()
+            with anyio.CancelScope(shield=True), anyio.fail_after(5.0):
+                consumer = await transport.consume(spec)
+                consumer.grant(2)
+                (first,) = await consumer.receive()
+                first.release()
+                (again,) = await consumer.receive()
+                assert again.deliveries == 2
+    assert await found(url) is not None
