@@ -95,7 +95,9 @@ def failure(error: BaseException) -> dict[str, object]:
 
 def _text(error: BaseException, *, brief: bool = False) -> str:
     if isinstance(error, TaskError):
-        message = without_task(str(error), error.task_id, error.actor)
+        # The text of a plain RemoteError begins with its class, which is told apart from it here.
+        said = str(Exception(*error.args) if type(error) is RemoteError else error)
+        message = without_task(said, error.task_id, error.actor)
         return message if brief else _task_line(error, message)
     if isinstance(error, ConfigError):
         return "\n".join(" ".join(problem.split()) for problem in error.problems)

@@ -47,10 +47,10 @@ class Shell:
             cwd=self.folder, env=self.environment | environment,
         )  # fmt: skip
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "actorq", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd=self.folder, env=self.environment,
+            cwd=self.folder, env=self.environment | environment,
         )  # fmt: skip
         self.started.append(process)
         return process

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,7 @@ import pytest
 
 from actorq.cli.main import app, main
 from actorq.embedded import EmbeddedBroker
-
+from tests.cli.shell import Shell, one_line, sockets, wait_until
 
 # ---- without a broker
 
@@ -49,6 +44,11 @@ def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         ["wrker"], ["send"], ["worker"], ["worker", "shop"], ["worker", "a:b", "-c", "many"], ["result", "not/an/id"],
         ["send", "add", "--kw", "novalue"], ["send", "add", "1"], ["send", "no spaces", "--namespace", "shop"],
         ["worker", "a:b", "--no-such-flag"], ["worker", "a:b", "--ack-wait", "soon"],
+        ["worker", "shop.py:system"], ["worker", "a:b", "-Q", "a b"], ["worker", "a:b", "-c", "0"],
+        ["worker", "a:b", "--ack-wait", "900ms"], ["server", "--port", "65536"], ["server", "--port", "-1"],
+        ["send", "geo.locate", "--namespace", "shop"], ["send", "add", "--namespace", "shop", "-s", "memory:"],
+        ["result", "T1", "--namespace", "shop", "-s", "memory:"],
+        ["task", "show", "T1", "--namespace", "shop", "-s", "memory:"],
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line_and_exit_2(
@@ -82,8 +82,9 @@ def test_the_target_may_come_from_the_environment_and_logs_may_be_json(memory: S
     )
     assert finished.returncode == 0
     assert json.loads(finished.stdout)["backend"] == "trio"
-    messages = [json.loads(line)["message"] for line in finished.stderr.splitlines()]
-    assert messages[:2] == ["starting", "ready"]
+    first, warning, second, *_ = [json.loads(line)["message"] for line in finished.stderr.splitlines()]
+    assert (first, second) == ("starting", "ready")
+    assert warning.startswith("memory: is a broker inside this process")
 
 
 def test_an_import_error_is_one_line_with_the_users_line(memory: Shell) -> None:
@@ -119,7 +120,10 @@ def test_the_server_prints_its_url_and_leaves_nothing(memory: Shell, end: signal
 @pytest.mark.broker
 def test_a_server_on_a_taken_port_is_one_line(memory: Shell) -> None:
     with EmbeddedBroker() as broker:
-        assert "address already in use" in one_line(memory.run("server", "--port", str(broker.port)), 69)
+        taken = f"port {broker.port} is taken (a broker may already run there)"
+        assert f"{taken}: use that one, or choose" in one_line(memory.run("server", "--port", str(broker.port)), 69)
+        line = one_line(memory.run("worker", "shop:system", "--embedded", "-s", broker.url), 69)
+        assert f"{taken}: leave out --embedded" in line
 
 
 @pytest.mark.broker
@@ -170,22 +174,20 @@ def test_a_time_out_is_75_and_an_unknown_task_1(shop: Shell) -> None:
 
 
 @pytest.mark.broker
-def test_waiting_ends_quietly_at_ctrl_c(shop: Shell) -> None:
+def test_ctrl_c_while_waiting_says_that_the_task_goes_on(shop: Shell) -> None:
     task_id = shop.run("send", "nobody", "--namespace", "shop").stdout.strip()
     waiting = shop.start("result", task_id, "--namespace", "shop")
     wait_until(lambda: sockets(waiting.pid) >= 3, "its event loop and its connection are there")
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=20)
-    assert (waiting.returncode, out, err) == (130, "", "")
+    assert (waiting.returncode, out, err) == (130, "", f"actorq: interrupted; task {task_id} goes on\n")
 
 
 @pytest.mark.broker
 def test_no_broker_is_69_and_a_refused_user_77(shop: Shell) -> None:
-    finished = shop.run("send", "add", "--namespace", "shop", "-s", "nats://127.0.0.1:1")
-    assert (finished.returncode, finished.stdout) == (69, "")
-    *tries, line = finished.stderr.splitlines()
-    assert line.startswith("actorq: no broker can be reached at 127.0.0.1:1")
-    assert all("trying again" in attempt for attempt in tries)
+    line = one_line(shop.run("send", "add", "--namespace", "shop", "-s", "nats://127.0.0.1:1"), 69)
+    assert line.startswith("actorq: no broker can be reached at 127.0.0.1:1: ")
+    assert "start one with `actorq server`" in line
     with EmbeddedBroker(config='authorization { user: "me", password: "right" }') as broker:
         line = one_line(
             shop.run("send", "add", "--namespace", "shop", "-s", broker.url, NATS_USER="me", NATS_PASSWORD="wrong"), 77

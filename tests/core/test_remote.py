@@ -18,7 +18,7 @@ from hypothesis import given
 
 from actorq import errors
 from actorq.core.codec import decode_record, encode_record
-from actorq.core.remote import MAX_ARGS, MAX_MESSAGE, MAX_TRACEBACK, ExceptionRegistry, describe, rebuild
+from actorq.core.remote import MAX_ARGS, MAX_MESSAGE, MAX_TRACEBACK, ExceptionRegistry, describe, rebuild, type_name
 from actorq.core.values import NO_TEXT
 from actorq.errors import (
     Cancelled,
@@ -123,9 +123,9 @@ def test_every_built_in_exception_can_be_rebuilt() -> None:
     kinds = [k for k in vars(builtins).values() if isinstance(k, type) and issubclass(k, BaseException)]
     for kind in {*kinds, *(k for k in vars(errors).values() if isinstance(k, type))}:
         for args in ((), ("text",), (1, "a", b"b", 2, 3), ("a", 2**80, 2**80, 2**80, ""), ({"a": 1}, None)):
-            error = rebuild(ErrorInfo(type_name=kind.__name__, message="m", args=args), REGISTRY)
+            error = rebuild(ErrorInfo(type_name=type_name(kind), message="m", args=args), REGISTRY)
             assert isinstance(error, RemoteError)
-            assert str(error) == "m"
+            assert str(error) == (f"{type_name(kind)}: m" if type(error) is RemoteError else "m")
             assert "m" in repr(error) or args
             traceback.format_exception(error)
 

@@ -193,7 +193,6 @@ def odd(kind: type, member: str, error: Exception) -> Any:
 )
 def test_code_of_the_value_that_raises_is_a_type_error_with_its_place(make: Callable[[], Any], text: str) -> None:
     value = make()
-    value = make()
     with pytest.raises(TypeError, match=text) as caught:
         to_wire(value)
     assert (caught.value.__cause__ is None) == (text == "^mine$")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from actorq import embedded
-from actorq.embedded import EmbeddedBroker
+from actorq.embedded import EmbeddedBroker, PortTaken
 from actorq.errors import BrokerUnavailable, ConfigError
 
 
@@ -89,7 +89,7 @@ def test_it_outlives_the_thread_that_started_it() -> None:
 PARENT = """
 import signal, sys
 from pathlib import Path
-from actorq.embedded import EmbeddedBroker
+from actorq.embedded import EmbeddedBroker, PortTaken
 broker = EmbeddedBroker(Path(sys.argv[1]))
 broker.start()
 print(broker.pid, flush=True)
@@ -115,13 +115,23 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
 
 
 @pytest.mark.broker
-def test_a_taken_port_is_named_with_the_brokers_own_words() -> None:
-    with EmbeddedBroker() as first, pytest.raises(BrokerUnavailable) as caught:
+def test_a_taken_port_is_named() -> None:
+    with EmbeddedBroker() as first, pytest.raises(PortTaken, match=rf"port {first.port} is taken"):
         EmbeddedBroker(port=first.port).start()
-    assert str(caught.value).startswith(
-        f"the embedded broker did not come up on nats://127.0.0.1:{first.port}: it ended"
-    )
-    assert "address already in use" in str(caught.value)
+
+
+@pytest.mark.broker
+def test_a_broker_that_does_not_come_up_is_quoted() -> None:
+    with pytest.raises(BrokerUnavailable, match=r"did not come up on a free port: it ended with 1; .*nonsense"):
+        EmbeddedBroker(config="nonsense: yes").start()
+
+
+@pytest.mark.broker
+def test_its_last_words_tell_how_it_ended() -> None:
+    with EmbeddedBroker() as broker:
+        broker.kill()
+        assert broker.last_words().startswith("killed by signal 9; ")
+        assert "Server is ready" in broker.last_words()
 
 
 @pytest.mark.broker
