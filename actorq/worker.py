@@ -195,8 +195,7 @@ class Worker:
         if self._drained:
             return
         self._drained = True
-        # Shielded, and so below: also a program that is cancelled hands back what it holds, and loses no outcome that
-        # exists (tests/spec/test_shutdown.py::test_a_stop_while_settling).
+        # Shielded: a program that is cancelled loses no outcome that exists (test_a_stop_while_settling).
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
             for runner in self.runners.values():
                 await runner.stop_pulling()
@@ -205,6 +204,7 @@ class Worker:
                 self._grace.deadline = anyio.current_time() + self.options.shutdown_timeout
                 await self._finished()
         finally:
+            # Shielded: and it hands back the rest (test_a_cancelled_program_hands_back_what_runs).
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
                 for runner in self.runners.values():
                     runner.cancel_running()

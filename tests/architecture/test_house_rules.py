@@ -19,6 +19,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "man
 BOUNDARIES = {
     "actorq/runtime/boundary.py": "user code: whatever it raises is a failure of its message",
     "actorq/runtime/threads.py": "the same boundary, on the thread of a sync handler",
+    "actorq/runtime/mailbox.py": "one message that the engine itself cannot process must not stop all others",
     "actorq/core/annotations.py": "user code: a dataclass's own __post_init__ may raise anything",
     "actorq/core/values.py": "user code: properties, iterators and models of a value may raise anything",
     "actorq/core/remote.py": "user code: an exception whose attributes raise must not hide the failure",

@@ -8,9 +8,9 @@ import pytest
 from cyclopts import App, CoercionError
 
 from actorq import ActorSystem
+from actorq.cli.arguments import value
 from actorq.cli.exits import Exit
 from actorq.cli.settings import DEFAULTS, Common, Seconds
-from actorq.cli.arguments import value
 
 
 def test_a_flag_wins_over_the_system_and_that_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
