@@ -38,7 +38,7 @@ def unchecked(to: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
         raise InvalidArguments(str(error), actor=to) from error
 
 
-def several(calls: Iterable[Sequence[Any]]) -> list[Call]:
+def several(calls: Iterable[Any]) -> list[Call]:
     """The calls of ``send_many``. Raises UsageError where something else than sequences of arguments was given."""
     listed: list[Call] = []
     for args in calls:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ POLL = 0.005
 CONFIGURATION = "nats-server.conf"
 LOG_LINES = 5
 TAKEN = "address already in use"
+_STAMP = re.compile(r"^\[\d+\] \S+ \S+ ")
 
 # Runs between fork and the program: `preexec_fn` could deadlock in a program with threads. The check of the parent
 # closes the gap in which the parent dies before the kernel is told.
@@ -192,7 +194,7 @@ class EmbeddedBroker:
         code = None if self._process is None else self._process.returncode
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:] if self.log.exists() else []
-        return "; ".join([how, *(line.strip() for line in lines)])
+        return "; ".join([how, *(_STAMP.sub("", line) for line in lines)])
 
     def restart(self) -> None:
         """Start again on the same port and store; one that still runs is stopped first."""

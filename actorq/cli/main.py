@@ -17,6 +17,11 @@ from actorq.cli import logs
 from actorq.cli.exits import INTERRUPTED, OK, USAGE, Exit, describe, failure, one_line
 from actorq.cli.output import document, talk
 
+SENDING = """For example:
+  actorq send add 1 -2 --namespace shop --wait
+  actorq send thumbnail a.png --kw size=64 -A shop.tasks:system
+  actorq send note --namespace shop -- "-5 degrees"   (what begins with a dash goes behind --, flags before it)"""
+
 app: App = App(
     "actorq",
     version=lambda: version("actorq"),
@@ -27,7 +32,7 @@ app: App = App(
     suppress_keyboard_interrupt=False,
 )
 app.command("actorq.cli.worker:worker", name="worker", help="Run a worker.")
-app.command("actorq.cli.tasks:send", name="send", help="Send a task.")
+app.command("actorq.cli.tasks:send", name="send", help="Send a task.", help_epilogue=SENDING)
 app.command("actorq.cli.tasks:result", name="result", help="Wait for a task's value.")
 app.command("actorq.cli.server:server", name="server", help="Run the embedded broker alone.")
 app.command("actorq.cli.demo:demo", name="demo", help="See a real job survive the loss of a worker, in under a minute.")

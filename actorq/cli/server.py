@@ -82,7 +82,9 @@ def beside(url: str) -> EmbeddedBroker:
         parts = urlsplit(url)
         port = 4222 if parts.port is None else parts.port
     except ValueError as error:
-        raise Exit(USAGE, f"--embedded: {masked(url)} names no port up to 65535: use -s nats://127.0.0.1:4222") from error
+        raise Exit(
+            USAGE, f"--embedded: {masked(url)} names no port up to 65535: use -s nats://127.0.0.1:4222"
+        ) from error
     if parts.scheme != "nats" or parts.hostname not in LOOPBACK:
         raise Exit(USAGE, f"--embedded serves loopback, and {masked(url)} is elsewhere: use -s nats://127.0.0.1:4222")
     return EmbeddedBroker(port=port)

@@ -66,9 +66,6 @@ def send(
 ) -> int:
     """Send a task and print its id, or with --wait its value.
 
-    For example: actorq send add 1 2 --namespace shop --wait. Text that begins with a dash goes behind --, flags
-    before it: actorq send note --namespace shop -- "-5 degrees".
-
     Parameters
     ----------
     actor

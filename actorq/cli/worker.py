@@ -18,7 +18,6 @@ from actorq.cli.lifespan import Named
 from actorq.cli.output import columns, document, masked, talk
 from actorq.cli.settings import DEFAULTS, Common, Seconds
 from actorq.embedded import EmbeddedBroker
-from actorq.model.address import token
 from actorq.runtime.target import Target
 from actorq.system import ActorSystem
 from actorq.worker import Worker, WorkerOptions
@@ -122,9 +121,7 @@ async def _watch(broker: EmbeddedBroker) -> None:
 
 
 def _split(names: Iterable[str] | None) -> tuple[str, ...]:
-    """Queues out of a flag. Raises InvalidName."""
-    parts = [part for name in names or () for part in name.split(",") if part]
-    return tuple(part if part == "*" else token(part, "queue") for part in parts)
+    return tuple(part for name in names or () for part in name.split(",") if part)
 
 
 def oddities(system: ActorSystem, options: WorkerOptions, namespace: str | None) -> list[str]:

@@ -8,6 +8,7 @@ an instance. What has no annotation takes whatever can travel.
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from datetime import date, datetime, time, timedelta
@@ -83,7 +84,7 @@ class Slot:
         best = [value for value in found if type(value) is type(wire)] or found
         if len(best) == 1:
             return best[0]
-        raise Misfit(f"{self._name}: {'; '.join(problems) if not found else 'several types of the union fit'}")
+        raise Misfit(f"{self._name}: {'; '.join(problems) if not found else 'several of its types fit: declare one'}")
 
 
 def _passing(annotation: Any) -> frozenset[type]:
@@ -125,8 +126,7 @@ def _custom(kind: Any, wire: Any) -> Any:
 def _model(kind: Any, wire: Any) -> Any:
     try:
         return kind.model_validate(wire)
-    except ValueError as error:
-        found: Any = error
+    except sys.modules["pydantic"].ValidationError as error:
         # The values themselves stay out of the text: it goes to logs and dead letters.
-        problems = found.errors(include_input=False, include_url=False, include_context=False)
-        raise ValueError("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from None
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        raise ValueError("; ".join(": ".join((*map(str, p["loc"]), p["msg"])) for p in problems)) from None

@@ -47,7 +47,7 @@ def compose(
         time_limit=options.time_limit,
         reply=None if options.ignore_result else ttl,
         trace=None if parent is None else parent.trace,
-        meta={**({} if parent is None else parent.meta), **_metadata(options.meta)},
+        meta=_metadata(options.meta, {} if parent is None else parent.meta),
     )
 
 
@@ -57,16 +57,15 @@ def begins_at(options: SendOptions, now: float) -> float | None:
 
 
 def _moment(given: float | datetime | None, now: float) -> float | None:
-    if isinstance(given, datetime):
-        return given.timestamp()
-    return None if given is None else now + given
+    if given is None:
+        return None
+    return given.timestamp() if isinstance(given, datetime) else now + given
 
 
-def _metadata(given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _metadata(given: Mapping[str, Any], inherited: Mapping[str, Any]) -> Mapping[str, Any]:
     if not given:
-        return given
+        return inherited
     try:
-        wire: Mapping[str, Any] = to_wire(given, "options: meta")
+        return {**inherited, **to_wire(given, "options: meta")}
     except TypeError as error:
         raise UsageError(str(error)) from error.__cause__
-    return wire

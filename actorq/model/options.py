@@ -23,11 +23,15 @@ def _whole(value: object, what: str, least: int) -> int:
     raise ConfigError(f"{what} is {value!r}: use a whole number, {least} or more")
 
 
-def _exceptions(kinds: object, what: str) -> tuple[type[BaseException], ...]:
-    if isinstance(kinds, tuple):
-        given: tuple[Any, ...] = kinds
-        if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
-            return given
+def _factor(value: object) -> float:
+    if isinstance(value, int | float) and 1 <= value < math.inf:
+        return float(value)
+    raise ConfigError(f"retry.factor is {value!r}: use a number, 1 (constant) or more")
+
+
+def _exceptions(kinds: Any, what: str) -> tuple[type[BaseException], ...]:
+    if kinds.__class__ is tuple and all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        return tuple(kinds)
     raise ConfigError(f"{what} is {kinds!r}: use a tuple of exception classes, such as (ValueError,)")
 
 
@@ -58,12 +62,10 @@ class Retry:
         no_retry: tuple[type[BaseException], ...] = (),
         restart_on: tuple[type[BaseException], ...] = (),
     ) -> None:
-        if not isinstance(factor, int | float) or not 1 <= factor < math.inf:
-            raise ConfigError(f"retry.factor is {factor!r}: use a number, 1 (constant) or more")
         store = object.__setattr__
         store(self, "max_attempts", _whole(max_attempts, "retry.max_attempts", 1))
         store(self, "initial", duration(initial, "retry.initial"))
-        store(self, "factor", float(factor))
+        store(self, "factor", _factor(factor))
         store(self, "max", duration(max, "retry.max"))
         store(self, "jitter", jitter)
         store(self, "no_retry", _exceptions(no_retry, "retry.no_retry"))
@@ -199,14 +201,15 @@ def _call_value(name: str, value: Any, what: str) -> object:
             return duration(value, what)
 
 
-def _metadata(value: object, what: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{what} is {value!r}: use a dict")
-    given: Mapping[Any, Any] = value
+def _metadata(value: Any, what: str) -> dict[str, Any]:
+    try:
+        given: dict[Any, Any] = dict(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{what} is {value!r}: use a dict") from None
     for key in given:
         if not isinstance(key, str):
             raise UsageError(f"{what} has the key {key!r}: use text as keys")
-    return dict(given)
+    return given
 
 
 def _moment(value: object, what: str) -> datetime:

@@ -140,7 +140,7 @@ async def _consequences(job: Job, record: Record) -> None:
 
 def _tell(job: Job, record: Record, error: ErrorInfo) -> None:
     context = {"task_id": record.id, "actor": job.envelope.to, "attempt": record.attempts}
-    what = f"{error.type_name.removeprefix('actorq.errors.')}: {error.message}"
+    what = f"{error.type_name.removeprefix('actorq.errors.')}: {error.message}".removesuffix(": ")
     trace = f"\n{error.traceback.rstrip()}" if error.traceback else ""
     log.warning("task %s of %s: %s: %s%s", record.id, job.envelope.to, record.reason, what, trace, extra=context)
 

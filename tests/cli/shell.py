@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 SHOP = """
 import logging
@@ -29,6 +30,10 @@ def fail(text: str) -> None:
 @system.actor(queue="media")
 def thumbnail(path: str, size: int = 128) -> str:
     return f"{path} at {size}"
+
+@system.actor
+async def kinds(text: str, either: str | int, untyped, *rest: str, ctx: Context) -> str:
+    return repr([text, either, untyped, *rest])
 """
 
 
@@ -47,10 +52,10 @@ class Shell:
             cwd=self.folder, env=self.environment | environment,
         )  # fmt: skip
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stderr: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "actorq", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd=self.folder, env=self.environment | environment,
+            [sys.executable, "-m", "actorq", *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True,
+            cwd=self.folder, env=self.environment,
         )  # fmt: skip
         self.started.append(process)
         return process

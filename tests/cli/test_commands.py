@@ -25,7 +25,9 @@ def test_help_names_every_command_and_every_command_has_help(capsys: pytest.Capt
     assert all(name in shown for name in names)
     for name in names:
         assert main([name, "--help"]) == 0
-    assert "Usage: actorq bench" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Usage: actorq bench" in shown
+    assert 'actorq send note --namespace shop -- "-5 degrees"' in shown
 
 
 def test_the_package_does_not_import_the_command_line() -> None:
@@ -85,6 +87,16 @@ def test_the_target_may_come_from_the_environment_and_logs_may_be_json(memory: S
     first, warning, second, *_ = [json.loads(line)["message"] for line in finished.stderr.splitlines()]
     assert (first, second) == ("starting", "ready")
     assert warning.startswith("memory: is a broker inside this process")
+
+
+def test_a_worker_warns_of_what_it_is_hardly_meant_to_do(memory: Shell) -> None:
+    finished = memory.run("worker", "shop:system", "--burst", "-Q", "nobody,media", "-l", "debug", ACTORQ_NAMESPACE="x")
+    assert finished.returncode == 0
+    assert "WARNING actorq.worker: no actor of shop is in queue 'nobody'; it has default, media\n" in finished.stderr
+    assert "WARNING actorq.worker: namespace 'x' instead of 'shop', by --namespace or ACTORQ_NAME" in finished.stderr
+    assert "memory: is a broker inside this process" in finished.stderr
+    assert finished.stderr.count("WARNING") == 3
+    assert "asyncio:" not in finished.stderr  # its selectors are no news, not even for debugging
 
 
 def test_an_import_error_is_one_line_with_the_users_line(memory: Shell) -> None:

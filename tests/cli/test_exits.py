@@ -6,7 +6,7 @@ import pytest
 
 from actorq import errors
 from actorq.cli import exits
-from actorq.cli.exits import Exit, describe
+from actorq.cli.exits import Exit, describe, failure
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,34 @@ def test_every_error_class_has_a_code() -> None:
 
 def test_a_line_stays_one_line() -> None:
     assert describe(errors.ConfigError("one\n  two"))[1] == "one two"
+
+
+def test_several_problems_are_a_line_each() -> None:
+    assert describe(errors.ConfigError("a; b", problems=("a", "b\n c"))) == (78, "a\nb c")
+
+
+def test_a_broker_next_door_can_be_started() -> None:
+    away = "no broker can be reached at {}: Connection refused; check the address and that it runs"
+    for near in ("127.0.0.1:4222", "localhost:4222", "[::1]:4222"):
+        text = describe(errors.BrokerUnavailable(away.format(near)))[1]
+        assert text.startswith(
+            f"no broker can be reached at {near}: Connection refused; start one with `actorq server`"
+        )
+    far = away.format("broker.example:4222")
+    assert describe(errors.BrokerUnavailable(far))[1] == far
+
+
+def test_a_document_tells_task_state_and_error() -> None:
+    dead = errors.DeadLettered("task T1 of add: no\nway", task_id="T1", actor="add", attempts=2)
+    known = failure(ExceptionGroup("outer", [dead]))
+    assert (known["id"], known["state"]) == ("T1", "failed")
+    error = {"type": "DeadLettered", "message": "no\nway", "actor": "add", "attempts": 2, "traceback": ""}
+    assert known["error"] == error
+    assert describe(dead)[1] == "task T1 of add failed: DeadLettered: no way"
+    assert failure(errors.Cancelled("", task_id="T1"))["state"] == "cancelled"
+    assert failure(errors.DeadlineExceeded("", task_id="T1"))["state"] == "expired"
+    assert failure(errors.ResultTimeout("", task_id="T1"))["state"] == "unknown"
+    assert failure(Exit(130, "interrupted")) == {"error": {"type": "Interrupted", "message": "interrupted"}}
 
 
 def test_a_failed_task_is_named_with_the_class_that_its_handler_raised() -> None:

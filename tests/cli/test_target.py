@@ -37,6 +37,14 @@ def test_another_form_is_a_usage_error(target: str) -> None:
     assert "MODULE:SYSTEM" in line
 
 
+@pytest.mark.parametrize("file", ["shop/tasks.py", "./shop/tasks.py", "shop/tasks"])
+def test_a_file_is_answered_with_its_module(file: str) -> None:
+    assert refused(f"{file}:system") == (
+        2,
+        f"target '{file}:system' names a file, not a module: write shop.tasks:system",
+    )
+
+
 def test_a_missing_module_is_told_from_a_missing_import_inside_it(folder: Path) -> None:
     code, line = refused("not_there.tasks:system")
     assert code == 78

@@ -191,12 +191,45 @@ def test_the_values_of_a_model_stay_out_of_the_error() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_model_may_refuse_in_its_own_words() -> None:
+    class Even(pydantic.BaseModel):
+        id: int
+
+        @classmethod
+        def model_validate(cls, obj: Any, **_: Any) -> Any:
+            raise ValueError("never")
+
+    class Checked(pydantic.BaseModel):
+        id: int
+
+        @pydantic.model_validator(mode="after")
+        def check(self) -> Checked:
+            raise ValueError("not today")
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    @dataclasses.dataclass
+    class Rude:
+        def __post_init__(self) -> None:
+            raise Mute
+
+    for annotation, text in (
+        (Even, "a: never"),
+        (Checked, "a: value error, not today"),
+        (Rude, "a: .*Mute: <its text"),
+    ):
+        with pytest.raises(InvalidArguments, match=rf"^add\(\) argument {text}"):
+            taking(annotation).rebuild(({"id": 1},), {})
+
+
 def test_a_union_that_fits_twice_is_ambiguous() -> None:
     @dataclasses.dataclass
     class Other:
         x: int
 
-    with pytest.raises(InvalidArguments, match="several types of the union fit"):
+    with pytest.raises(InvalidArguments, match="a: several of its types fit: declare one"):
         taking(Point | Other).bind(({"x": 1},), {})
     assert through(taking(Point | Order), {"x": 1})[0] == (Point(1),)
 

@@ -49,3 +49,8 @@ async def block_the_loop(ctx: Context, seconds: float) -> int:
     time.sleep(seconds)  # noqa: ASYNC251  that is the point
     note("end", ctx.id)
     return os.getpid()
+
+
+@system.actor(threads=2)
+def stuck(seconds: float) -> None:
+    time.sleep(seconds)

@@ -19,7 +19,6 @@ import pytest
 from actorq import ActorSystem, UsageError, Worker
 from tests.spec.conftest import MakeSystem
 
-
 T = TypeVar("T")
 
 
@@ -103,7 +102,7 @@ async def test_beside_an_event_loop_it_is_of_use(system: ActorSystem) -> None:
     async with Worker(system):
         with anyio.fail_after(30.0):
             assert await in_a_foreign_thread(lambda: client.ask(double, 2)) == 4
-            assert await anyio.to_thread.run_sync(client.ask, double, 3) == 6
+            assert await anyio.to_thread.run_sync(lambda: client.ask(double, 3)) == 6
         await anyio.to_thread.run_sync(client.close)
 
 

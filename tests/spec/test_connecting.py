@@ -24,27 +24,27 @@ async def test_the_last_to_leave_closes(system: ActorSystem) -> None:
     """Who entered first may leave first, and who leaves last closes what another task has opened."""
     declare(system)
     first_has_left = anyio.Event()
+    clients: list[Client] = []
 
-    async def first(*, task_status: TaskStatus[Client]) -> None:
+    async def first(*, task_status: TaskStatus[None]) -> None:
         async with Worker(system):
-            task_status.started(system.client)
+            clients.append(system.client)
+            task_status.started()
             assert await system.ask("echo", 1) == 1
         first_has_left.set()
 
-    async def second() -> None:
-        async with system:
-            await first_has_left.wait()
-            handle = await system.send("echo", 2)
-            assert await handle.status() == "queued"
-
     with anyio.fail_after(30.0):
         async with anyio.create_task_group() as group:
-            client = await group.start(first)
-            group.start_soon(second)
+            await group.start(first)
+            async with system:
+                await first_has_left.wait()
+                handle = await system.send("echo", 2)
+                assert await handle.status() == "queued"
+                assert system.client is clients[0]
     with pytest.raises(UsageError, match="not connected"):
         _ = system.client
     with pytest.raises(BrokerUnavailable):
-        await client.find("any")
+        await clients[0].find("any")
 
 
 async def test_all_at_once_share_one_connection(system: ActorSystem) -> None:
@@ -84,15 +84,16 @@ async def test_one_who_gives_up_entering_leaves_it_to_the_others(system: ActorSy
 
 async def test_a_cancelled_block_closes(system: ActorSystem) -> None:
     """Also the last one out of a cancelled scope closes, and the next one in connects."""
+    clients: list[Client] = []
     with anyio.CancelScope() as scope:
         async with system:
-            client = system.client
+            clients.append(system.client)
             scope.cancel()
             await anyio.sleep_forever()
     with pytest.raises(BrokerUnavailable):
-        await client.find("any")
+        await clients[0].find("any")
     async with system:
-        assert system.client is not client
+        assert system.client is not clients[0]
         await system.send("echo", 1)
 
 

@@ -30,21 +30,17 @@ class Broken(list[int]):
         raise LookupError("its rows are gone")
 
 
+def fail(*_: Any) -> Any:
+    raise RuntimeError("user code")
+
+
 class Loud(Exception):
     """Nothing of it can be read."""
 
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-    __repr__ = __str__
-
-    @property
-    def args(self) -> Any:  # type: ignore[override]
-        raise RuntimeError("no args")
-
-    @property
-    def __notes__(self) -> Any:
-        raise RuntimeError("no notes")
+    __str__: Any = fail
+    __repr__: Any = fail
+    args: Any = property(fail)
+    __notes__: Any = property(fail)
 
 
 class OutOfStock(Exception):
@@ -108,7 +104,7 @@ async def test_an_argument_whose_own_code_fails_is_refused(system: ActorSystem, 
     """A-4: it is the caller's error, named with actor and argument, by declared actor and by name."""
 
     @system.actor
-    async def take(rows: Any) -> None:
+    async def take(rows: list[Any]) -> None:
         raise AssertionError("it must not run")
 
     async with system:
@@ -124,7 +120,7 @@ async def test_metadata_is_checked_by_the_sender(system: ActorSystem) -> None:
     """C-1: text as keys and values that can travel; anything else is refused before it is sent, with its key."""
 
     @system.actor
-    async def look(ctx: Any = None) -> None:
+    async def look() -> None:
         raise AssertionError("it must not run")
 
     async with system:

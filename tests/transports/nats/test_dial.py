@@ -32,6 +32,22 @@ def test_a_url_that_is_none(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://a, redis://b", "'redis://b'"),
+        ("nats://me:s3cret@a:port", "'nats://***@a:port'"),
+        ("nats://s3@cret@a:port", "'nats://***@a:port'"),
+        ("nats://me:s3cret,more@a", "'***'"),
+    ],
+)
+def test_the_server_that_is_wrong_is_quoted(url: str, shown: str) -> None:
+    """Without its secrets, also where a comma in one splits it."""
+    with pytest.raises(ConfigError) as raised:
+        addresses_of(url)
+    assert str(raised.value).startswith(f"server {shown} of the transport's URL")
+
+
+@pytest.mark.parametrize(
     ("url", "more", "given"),
     [
         ("nats://a", {}, {}),

@@ -62,6 +62,13 @@ def test_a_setup_that_cannot_work_is_a_config_error(code: int) -> None:
     assert isinstance(answer(code, 503).translated(), ConfigError)
 
 
+def test_streams_that_are_gone_are_named_by_their_system() -> None:
+    """Whatever was asked of them."""
+    error = ApiError(10059, 404, "stream not found", "$JS.API.CONSUMER.INFO.aq-shop_tasks.default~0~add").translated()
+    assert type(error) is TransportError
+    assert str(error).startswith("the streams of 'shop' are gone: ")
+
+
 def test_what_is_known_without_an_answer() -> None:
     """Written and unanswered is unknown; not written, or nobody there, is surely not stored."""
     assert no_responders(SUBJECT).unknown is False

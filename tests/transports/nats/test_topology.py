@@ -10,12 +10,14 @@ import pytest
 from actorq.model.message import ConsumerSpec, StreamSettings
 from actorq_nats.topology import (
     Kind,
+    advised,
     judge_consumer,
     judge_stream,
     kind_of,
     overlap_problem,
     overlaps,
     server_version,
+    told_changes,
     wanted_consumer,
     wanted_streams,
 )
@@ -75,7 +77,7 @@ def test_what_was_made_is_found_good(kind: Kind) -> None:
     [
         (Kind.TASKS, "max_msgs", 100),
         (Kind.TASKS, "max_bytes", 1_000),
-        (Kind.TASKS, "max_age", 3_600),
+        (Kind.TASKS, "max_age", 3_600 * 10**9),
         (Kind.TASKS, "retention", "limits"),
         (Kind.TASKS, "storage", "memory"),
         (Kind.TASKS, "allow_msg_schedules", False),
@@ -84,7 +86,7 @@ def test_what_was_made_is_found_good(kind: Kind) -> None:
         (Kind.TASKS, "republish", None),
         (Kind.TASKS, "max_msgs_per_subject", 1),
         (Kind.RESULTS, "max_msgs_per_subject", -1),
-        (Kind.RESULTS, "max_age", 3_600),
+        (Kind.RESULTS, "max_age", 3_600 * 10**9),
         (Kind.RESULTS, "republish", {"src": "aq-test.r.>", "dest": "elsewhere.>"}),
         (Kind.DEAD, "retention", "workqueue"),
     ],
@@ -93,7 +95,8 @@ def test_what_does_not_fit_is_named(kind: Kind, key: str, value: object) -> None
     """Stream, key, what is found and what is needed are in the one line about it."""
     told = problems(kind, **{key: value})
     wanted = found(kind)[key]
-    for part in (f"stream {found(kind)['name']}", f"{key} is {value!r}", f"needed is {wanted!r}"):
+    have, needed = ("1 h", "0 s") if key == "max_age" else (repr(value), repr(wanted))
+    for part in (f"stream {found(kind)['name']}", f"{key} is {have}", f"needed is {needed}"):
         assert part in told
     assert ";" not in told
 
@@ -102,6 +105,24 @@ def test_what_does_not_fit_is_named(kind: Kind, key: str, value: object) -> None
 def test_what_must_not_be_set(key: str) -> None:
     """Features that would break promises are named."""
     assert f"stream aq-test_tasks: {key} is set" in problems(Kind.TASKS, **{key: {"name": "x"}})
+
+
+def test_what_to_do_is_said_once() -> None:
+    """A limit has an advice of its own."""
+    stream = found(Kind.TASKS, max_msgs=1, storage="memory", retention="limits")
+    verdict = judge_stream(Kind.TASKS, stream, wanted_streams("aq-test", DEFAULTS)[Kind.TASKS], DEFAULTS)
+    told = "\n".join(advised(verdict.problems))
+    assert told.count("remove the limit") == told.count("nats CLI") == 1
+    assert advised(["a: b is 1, needed is 2", "stream x does not exist: make it"])[0].endswith("let actorq make them")
+    assert advised([]) == ()
+
+
+def test_changes_are_told_in_words() -> None:
+    """No number of nanoseconds is for reading."""
+    changes = {"ack_wait": 10 * 10**9, "max_ack_pending": 5, "duplicate_window": 90 * 10**9}
+    assert told_changes({"ack_wait": 30 * 10**9, "max_ack_pending": -1, "duplicate_window": 120 * 10**9}, changes) == (
+        "lease from 30 s to 10 s, limit of messages held from -1 to 5, duplicate_window from 2 min to 90 s"
+    )
 
 
 def test_dead_letters_may_be_limited() -> None:
