@@ -38,13 +38,14 @@ def unchecked(to: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[
         raise InvalidArguments(str(error), actor=to) from error
 
 
-def several(calls: Iterable[Any]) -> list[Call]:
+def several(calls: Iterable[Sequence[Any]]) -> list[Call]:
     """The calls of ``send_many``. Raises UsageError where something else than sequences of arguments was given."""
     listed: list[Call] = []
     for args in calls:
-        if isinstance(args, str | bytes) or not isinstance(args, Sequence):
-            raise UsageError(f"send_many: {args!r} is no tuple of arguments; write [(first,), (second,)]")
-        listed.append((tuple(args), {}))
+        one = args if not isinstance(args, str | bytes) else None
+        if one is None or not hasattr(one, "__iter__"):
+            raise UsageError(f"send_many: {args!r} is no tuple of arguments; write [({args!r},), ...]")
+        listed.append((tuple(one), {}))
     return listed
 
 

@@ -202,11 +202,12 @@ async def test_a_closed_connection_ends_its_waiters(system: ActorSystem) -> None
         except BrokerUnavailable as error:
             caught.append(error)
 
+    await system.__aenter__()
+    handle = await system.send("nobody-serves-this")
     async with anyio.create_task_group() as tasks:
-        async with system:
-            handle = await system.send("nobody-serves-this")
-            tasks.start_soon(wait, handle)
-            await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(wait, handle)
+        await anyio.wait_all_tasks_blocked()
+        await system.__aexit__(None, None, None)
     with pytest.raises(BrokerUnavailable, match=handle.id):
         await handle
     assert len(caught) == 1
