@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
 import anyio
 from anyio import from_thread
 from anyio.from_thread import BlockingPortal
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import current_token
 
-from actorq.actor import Address, Call
+from actorq.actor import Address, Call, several
 from actorq.client import RUNNING, Client
 from actorq.errors import UsageError
 from actorq.handle import Handle
@@ -70,7 +70,7 @@ class BlockingClient:
 
     def send_many(self, actor: Address[..., R] | str, calls: Iterable[Sequence[Any]]) -> list[Handle[R]]:
         """Send one task for each tuple of arguments, pipelined."""
-        return self._submit(actor, [(tuple(args), {}) for args in calls])
+        return self._submit(actor, several(calls))
 
     def _submit(self, actor: Any, calls: list[Call]) -> list[Handle[Any]]:
         portal, client = self._open()
@@ -83,12 +83,11 @@ class BlockingClient:
         if running is None:
             return self._await(lambda client: handle.by(client).result(timeout))
         # This thread may be one that the event loop of the run has not started itself.
-        home: EventLoopToken | None = getattr(running, "home", None)
-        from_thread.run_sync(running.lend, token=home)
+        from_thread.run_sync(running.lend, token=running.home)
         try:
             return self._await(lambda client: handle.by(client).result(timeout))
         finally:
-            from_thread.run(running.reclaim, token=home)
+            from_thread.run(running.reclaim, token=running.home)
 
     def status(self, handle: Handle[Any]) -> str:
         """The task's state, as ``Handle.status``."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 import anyio
+from anyio.lowlevel import EventLoopToken
 
 from actorq.core.codec import Undecodable, decode_envelope, decode_record, pack, unpack_map
 from actorq.core.ids import key_of, made_at, origin_of
@@ -41,6 +42,11 @@ class Running(Protocol):
     @property
     def repeated(self) -> bool:
         """This run may not be the first: what it sends may be there already."""
+        ...
+
+    @property
+    def home(self) -> EventLoopToken:
+        """The event loop in which ``lend`` and ``reclaim`` are to be called."""
         ...
 
     def child_id(self, actor: str, body: bytes) -> str: ...

@@ -7,7 +7,8 @@ message for each subject), ``d`` dead letters; ``n`` announces what was stored, 
 ``{ns}.n.O.ID``, ``{ns}.x.ID`` at ``{ns}.n.x.ID``; ``e c`` are passing messages that nobody stores. Who subscribes a
 stored subject hears what is published on it, whether or not it is then stored. Schedules are held on ``s`` alone.
 
-A transport is opened with ``async with`` in a running event loop (asyncio or trio) and used from that loop only.
+A transport is opened with ``async with`` in a running event loop (asyncio or trio) and used from that loop only. It is
+tied to none of its tasks: another one may close it, and cancelling the one that opened it does not end it.
 Cancelling a call gives up waiting; what was handed over may still take effect.
 """
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+from anyio.lowlevel import EventLoopToken
 
 from actorq.client import RUNNING
 from actorq.core.ids import derive_id, origin_of
@@ -49,6 +50,11 @@ class Run:
     def cancelled(self) -> bool:
         """Whether it is to stop. Callable from any thread, which asking the scope is not."""
         return self._stopped or time.monotonic() >= self.ends_at
+
+    @property
+    def home(self) -> EventLoopToken:
+        """The worker's event loop, in which slots are lent and reclaimed."""
+        return self._slots.home
 
     def stop(self) -> None:
         """End the run early."""

@@ -7,6 +7,7 @@ the outcome is ``actorq.runtime.settle``; pulling, slots and the order of all th
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import math
 import time
@@ -209,10 +210,18 @@ def _call(job: Job, run: Run) -> tuple[Callable[[], Awaitable[Any]], ThreadCall 
         kwargs = {**kwargs, target.parameters.context: context}
     plain = functools.partial(target.handler, *job.args, **kwargs)
     thread = None if target.is_async else job.threads.call(plain)
-    call: Callable[[], Awaitable[Any]] = thread or plain
+    call: Callable[[], Awaitable[Any]] = functools.partial(_awaited, plain if thread is None else thread)
     for layer in reversed(engine.middleware):
         call = functools.partial(layer, context, call)
     return call, thread
+
+
+async def _awaited(call: Callable[[], Any]) -> Any:
+    """Whatever a handler's wrappers make of it: a value, an awaitable, or an awaitable of one."""
+    result = call()
+    while inspect.isawaitable(result):
+        result = await result
+    return result
 
 
 def _ended(job: Job, result: Any) -> Outcome:

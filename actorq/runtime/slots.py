@@ -6,19 +6,21 @@ from collections import deque
 from collections.abc import Callable
 
 import anyio
+from anyio.lowlevel import EventLoopToken, current_token
 
 
 class Slots:
     """Counts running handlers against ``capacity``; first come, first served, but those that resume go first.
 
     A slot is *lent* while its handler awaits another task, so that a parent never blocks its children. ``lent`` counts
-    such handlers.
+    such handlers. ``home``: the event loop to which it all belongs.
     """
 
     def __init__(self, capacity: int, changed: Callable[[], None]) -> None:
         self.capacity: int = capacity
         self.running: int = 0
         self.lent: int = 0
+        self.home: EventLoopToken = current_token()
         self._changed = changed
         self._resuming: deque[anyio.Event] = deque()
         self._starting: deque[anyio.Event] = deque()

@@ -70,19 +70,19 @@ class ThreadCall:
     async def __call__(self) -> Any:
         result = await anyio.to_thread.run_sync(self._run, abandon_on_cancel=True, limiter=_unlimited())
         if not isinstance(result, Raised):
-            return result
+            return result[0]
         if isinstance(result.error, KeyboardInterrupt | GeneratorExit):
             # In a thread these are no signal and no closing of a generator, as which they would pass the boundary.
             raise RuntimeError(f"the handler raised {type(result.error).__name__}") from result.error
         raise result.error
 
-    def _run(self) -> Any:
+    def _run(self) -> tuple[Any] | Raised:
         with self._lock:
             if self._left:
-                return None
+                return (None,)
             self._running = True
         try:
-            return self._function()
+            return (self._function(),)  # wrapped: trio takes a coroutine that leaves a thread for a mistake
         except BaseException as error:  # noqa: BLE001  the boundary around user code, on its thread
             return Raised(error)
         finally:

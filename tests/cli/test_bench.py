@@ -22,6 +22,11 @@ def test_none_at_all_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -
     assert main(["bench", flag, "0"]) == 2
 
 
+def test_another_transport_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "-s", "memory:"]) == 2
+    assert "bench measures NATS" in capsys.readouterr().err
+
+
 @pytest.mark.broker
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_each_figure_has_the_raw_clients_beside_it(backend: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 import time
@@ -428,3 +429,23 @@ async def test_worker_options_are_checked(wrong: dict[str, Any]) -> None:
     """Bad input: settings that cannot work are refused before anything is connected."""
     with pytest.raises(UsageError, match=next(iter(wrong)).rstrip("s")):
         WorkerOptions(**wrong)
+
+
+async def test_wrappers_may_make_awaitables_of_values_and_back(system: ActorSystem) -> None:
+    """E-1: what is awaitable is awaited, whatever kind of function the actor looks like."""
+
+    async def inner(x: int) -> int:
+        return x
+
+    @system.actor(name="sync-outside")
+    def outside(x: int) -> Any:
+        return inner(x)
+
+    @functools.wraps(inner)
+    def cached(x: int) -> Any:
+        return x
+
+    system.actor(name="async-outside")(cached)
+    async with system, Worker(system):
+        assert await outside.ask(1) == 1
+        assert await system.ask("async-outside", 2) == 2

@@ -58,6 +58,8 @@ def bench(
         raise Exit(USAGE, f"--only: unknown {', '.join(sorted(unknown))}; known are {', '.join(WORKLOADS)}")
     if tasks < 1 or processes < 1:
         raise Exit(USAGE, "--tasks and --processes take 1 or more")
+    if common.server is not None and not common.server.startswith(("nats:", "tls:")):
+        raise Exit(USAGE, f"bench measures NATS: {masked(common.server)} is not like nats://host:4222")
     signals.listen()
     with (
         tempfile.TemporaryDirectory(prefix="actorq-bench-") as folder,

@@ -37,7 +37,8 @@ async def connect(settings: Mapping[str, str]) -> Client:
     return await nats.connect(
         settings["ACTORQ_TRANSPORT"].split(","), user=settings.get("NATS_USER"), password=settings.get("NATS_PASSWORD"),
         token=settings.get("NATS_TOKEN"), user_credentials=settings.get("NATS_CREDS"),
-        nkeys_seed=settings.get("NATS_NKEY"), tls=tls, allow_reconnect=False, error_cb=_ignore,
+        nkeys_seed=settings.get("NATS_NKEY"), tls=tls, allow_reconnect=False,
+        max_reconnect_attempts=1, error_cb=_ignore,
     )  # fmt: skip
 
 
