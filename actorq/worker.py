@@ -123,8 +123,7 @@ class Worker:
             log.info("stopping (%s)%s", self._shutdown.reason, grace)
             await self._drain()
             tasks.cancel_scope.cancel()
-        left = sum(runner.threads.abandoned for runner in self.runners.values())
-        return EXIT_ABANDONED if left else self._shutdown.exit_code
+        return EXIT_ABANDONED if self.abandoned else self._shutdown.exit_code
 
     def _engine(self, state: Any) -> Engine:
         return Engine(
@@ -172,6 +171,11 @@ class Worker:
                 await runner.bind(mailbox)
             except ConfigError as error:
                 log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads of sync handlers still run unseen. They keep the interpreter from ending (``os._exit``)."""
+        return sum(runner.threads.abandoned for runner in self.runners.values())
 
     def idle(self) -> bool:
         """Whether nothing is in progress here."""

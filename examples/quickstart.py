@@ -1,7 +1,7 @@
 """Declare two actors, send them work, await the results.
 
 Serve it with ``actorq worker examples.quickstart:system --embedded`` or, as here, run the worker in the same program:
-``ACTORQ_TRANSPORT=memory: python examples/quickstart.py``.
+``ACTORQ_TRANSPORT=memory: python -m examples.quickstart``.
 """
 
 from __future__ import annotations

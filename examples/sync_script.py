@@ -1,7 +1,7 @@
 """A synchronous caller, such as a Django view or a script: the blocking client sends and waits.
 
 It needs a broker and a worker: ``actorq worker examples.quickstart:system --embedded`` prints the broker's URL; then
-``NATS_URL=... python examples/sync_script.py``.
+``NATS_URL=... python -m examples.sync_script``.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -90,10 +92,21 @@ def worker(
         system.lifespan = functools.partial(Named, system.name, system.lifespan)
     begin = functools.partial(_begin, running, backend, log_format, common)
     if not embedded:
-        return anyio.run(begin(), backend=backend)
+        return _left(running, anyio.run(begin(), backend=backend))
     with server.running(server.beside(system.url), IF_TAKEN) as broker:
         system.transport = broker.url
-        return anyio.run(_beside, broker, begin(), backend=backend)
+        code = anyio.run(_beside, broker, begin(), backend=backend)
+    return _left(running, code)
+
+
+def _left(worker: Worker, code: int) -> int:
+    """End here if threads that do not stop would keep the interpreter from ending."""
+    if worker.abandoned:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _begin(worker: Worker, backend: str, form: logs.Format, common: Common) -> Callable[[], Awaitable[int]]:
