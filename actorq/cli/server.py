@@ -66,14 +66,15 @@ def ended(broker: EmbeddedBroker) -> Exit:
 
 
 def _announce(broker: EmbeddedBroker, *, kept: bool, as_json: bool) -> None:
+    pid = broker.pid  # asked once: from the moment that it is told, somebody may end that process
     if as_json:
-        document({"url": broker.url, "pid": broker.pid, "store": str(broker.store)})
+        document({"url": broker.url, "pid": pid, "store": str(broker.store)})
     else:
         data(broker.url)
     where = (
         f"data in {broker.store}" if kept else "data in a temporary folder, removed at the end: --store DIR keeps it"
     )
-    talk(f"nats-server {broker.pid}; {where}; Ctrl-C ends it")
+    talk(f"nats-server {pid}; {where}; Ctrl-C ends it")
 
 
 def beside(url: str) -> EmbeddedBroker:

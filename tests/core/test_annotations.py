@@ -122,7 +122,7 @@ FITS: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "expected"), FITS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("annotation", "value", "expected"), FITS, ids=lambda v: str(v).split(" at 0x")[0][:40])
 def test_what_fits_reaches_the_handler_as_annotated(annotation: Any, value: Any, expected: Any) -> None:
     ((found,), named) = through(taking(annotation), value)
     assert found == expected
@@ -166,7 +166,7 @@ MISFITS: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "text"), MISFITS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("annotation", "value", "text"), MISFITS, ids=lambda v: str(v).split(" at 0x")[0][:40])
 def test_what_does_not_fit_is_refused_with_actor_and_path(annotation: Any, value: Any, text: str) -> None:
     with pytest.raises(InvalidArguments) as caught:
         taking(annotation).bind((value,), {})
@@ -234,7 +234,7 @@ def test_a_union_that_fits_twice_is_ambiguous() -> None:
     assert through(taking(Point | Order), {"x": 1})[0] == (Point(1),)
 
 
-@pytest.mark.parametrize(("annotation", "value", "expected"), FITS, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("annotation", "value", "expected"), FITS, ids=lambda v: str(v).split(" at 0x")[0][:40])
 def test_a_result_comes_back_as_annotated(annotation: Any, value: Any, expected: Any) -> None:
     found = result(annotation).from_wire(result(annotation).to_wire(value))
     assert found == expected
