@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -92,11 +94,18 @@ def worker(
         system.lifespan = functools.partial(Named, system.name, system.lifespan)
     begin = functools.partial(_begin, running, backend, log_format, common)
     if not embedded:
-        return _left(running, anyio.run(begin(), backend=backend))
+        return _left(running, _run(begin(), backend=backend))
     with server.running(server.beside(system.url), IF_TAKEN) as broker:
         system.transport = broker.url
-        code = anyio.run(_beside, broker, begin(), backend=backend)
+        code = _run(_beside, broker, begin(), backend=backend)
     return _left(running, code)
+
+
+def _run(function: Callable[..., Awaitable[int]], *args: Any, backend: str) -> int:
+    # This process is ours, and it makes short-lived objects by the million: look for cycles less often than by default.
+    gc.set_threshold(20_000, 20, 20)
+    faster = {"use_uvloop": True} if backend == "asyncio" and find_spec("uvloop") is not None else {}
+    return anyio.run(function, *args, backend=backend, backend_options=faster)
 
 
 def _left(worker: Worker, code: int) -> int:

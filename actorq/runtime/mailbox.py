@@ -80,7 +80,6 @@ class ActorRunner:
         if self.stopping:
             job.stop()
         self.jobs.add(job)
-        delivery.keep(math.inf, job.lose)
         self._tasks.start_soon(self._process, job, puller)
         return job
 
@@ -117,6 +116,7 @@ class ActorRunner:
             puller.forget(job)
             return resolve(job) or admit(job)
         job.waiting = anyio.CancelScope()
+        job.delivery.keep(math.inf, job.lose)
         with job.waiting:
             await self.slots.acquire()
             job.has_slot = True
