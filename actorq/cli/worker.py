@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -104,8 +103,7 @@ def worker(
 def _run(function: Callable[..., Awaitable[int]], *args: Any, backend: str) -> int:
     # This process is ours, and it makes short-lived objects by the million: look for cycles less often than by default.
     gc.set_threshold(20_000, 20, 20)
-    faster = {"use_uvloop": True} if backend == "asyncio" and find_spec("uvloop") is not None else {}
-    return anyio.run(function, *args, backend=backend, backend_options=faster)
+    return anyio.run(function, *args, backend=backend)
 
 
 def _left(worker: Worker, code: int) -> int:
