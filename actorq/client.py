@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
@@ -131,9 +132,11 @@ class Client:
         """
         if len(outgoing) == 1 and outgoing[0].exclusive:
             ticket = self.ticket(outgoing[0].envelope.id)
-            if (record := await self.record(ticket.id)) is not None and record.terminal:
-                ticket.record = record
-                return [(ticket, True)]
+            # Without an answer the task is sent: whoever runs it looks for the record first.
+            with suppress(BrokerUnavailable):
+                if (record := await self.record(ticket.id)) is not None and record.terminal:
+                    ticket.record = record
+                    return [(ticket, True)]
         # Before they are sent: an outcome may be announced while the confirmation is still on its way.
         tickets = [self._claim(o.envelope.id) for o in outgoing]
         taken = await self.outbox.send(outgoing, self.send_timeout if timeout is None else timeout)
@@ -159,6 +162,7 @@ class Client:
             ticket.fulfil(message.body)
 
     def _gap(self) -> None:
+        self.register.forget()
         for ticket in list(self._tickets.values()):
             ticket.fresh = False
             if ticket.event is not None:

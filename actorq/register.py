@@ -40,6 +40,11 @@ class Register:
         self._known: set[Mailbox] = set()
         self._homes: dict[str, Mailbox] = {}
 
+    def forget(self) -> None:
+        """After a lost connection: the broker may have come back without what was written."""
+        self._known.clear()
+        self._homes.clear()
+
     async def ensure(self, mailbox: Mailbox, timeout: float = TIMEOUT) -> None:
         """Make sure that workers can find this mailbox, before its first use by this process."""
         if mailbox in self._known:

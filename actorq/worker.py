@@ -142,8 +142,6 @@ class Worker:
             engine.transport, engine.namespace, self.name, answer=self._answer, bind=self._bind, rescan=self._rescan
         )
         await tasks.start(attendant.run)
-        for runner in self.runners.values():
-            await self._register(runner)
         await self._rescan()
 
     def _adapted(self, target: Target) -> Target:
@@ -161,6 +159,8 @@ class Worker:
         await runner.bind(home)
 
     async def _rescan(self) -> None:
+        for runner in self.runners.values():
+            await self._register(runner)
         for entry in await self.system.client.register.entries():
             await self._bind(entry.mailbox)
 

@@ -22,7 +22,7 @@ from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec,
 
 
 class Delivery(Protocol):
-    """One message held under a lease that the driver renews, every third of it, until ``ack`` or ``release``.
+    """One message held under a lease that the driver renews, at least every third of it, until ``ack`` or ``release``.
 
     Renewal goes on while the user's event loop is blocked.
     """

@@ -121,7 +121,7 @@ class ActorRunner:
             await self.slots.acquire()
             job.has_slot = True
             puller.forget(job)
-            return await prepare(job)
+            return await prepare(job) or job.withdrawn()
         return job.withdrawn()
 
     def _forget(self, job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorq import ActorSystem
+from actorq.testing import wait_until
 from tests.integration.processes import Lab
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
@@ -38,3 +39,14 @@ async def test_a_blocked_loop_keeps_its_leases_and_is_reported(lab: Lab, system:
     said = "".join(worker.said for worker in workers)
     assert "blocked for" in said
     assert "block_the_loop" in said
+
+
+async def test_a_shorter_lease_of_a_newer_worker_costs_no_second_run(lab: Lab, system: ActorSystem) -> None:
+    """B-5: a rolling deploy that shortens the lease changes the shared consumer under tasks that run."""
+    older = await lab.worker("--ack-wait", "30s").ready()
+    async with system:
+        handle = await system.send("wait", 6.0)
+        await wait_until(lambda: bool(older.in_flight()), description="it runs")
+        await lab.worker("--ack-wait", "2s").ready()
+        assert await handle.result(timeout=30) == older.process.pid
+    assert dict(lab.starts()) == {handle.id: 1}

@@ -20,15 +20,19 @@ async def test_a_broker_that_comes_back_empty_is_set_up_again(tmp_path: Path, an
     with EmbeddedBroker(tmp_path / "one") as first:
         system = ActorSystem("again", transport=first.url)
 
-        @system.actor
+        @system.actor(queue="home")
         async def echo(x: int) -> int:
             return x
 
         async with system, Worker(system):
-            assert await echo.ask(1) == 1
+            assert await echo.options(queue="other").ask(1) == 1
             first.kill()
             with EmbeddedBroker(tmp_path / "two", port=first.port):
                 assert await echo.ask(2) == 2
+                assert await echo.options(queue="other").ask(3) == 3
+                other = ActorSystem("again", transport=first.url)
+                async with other:
+                    assert await other.ask("echo", 4) == 4
 
 
 async def test_a_worker_that_waits_for_its_broker_stops_when_told(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ class Connection:
         self._keeper: asyncio.Task[None] | None = None
         self._unanswered = 0
         self._oldest_ping = 0.0
+        self._signs = 0, 0
         self._told: set[tuple[str, str]] = set()
         self.loop = loop
         self.link: Link | None = None
@@ -285,6 +286,11 @@ class Connection:
         if self.link is None:
             return
         now = self.loop.time()
+        reads, unsent = self.link.signs
+        if reads != self._signs[0] or unsent < self._signs[1]:
+            # Slow is not dead: answers wait behind what is being sent, or behind large messages that arrive in parts.
+            self._oldest_ping = now
+        self._signs = reads, unsent
         # Beats count as well as seconds: after this process was stopped for a while, the answers are there but unread.
         if self._unanswered >= SILENT_BEATS and now - self._oldest_ping > SILENCE:
             self._lose(self.link, f"no answer for {now - self._oldest_ping:.1f} s")

@@ -99,8 +99,10 @@ class Leases:
                 self._home.post(_lose, held)
                 continue
             pause = min(pause, left)
-            # Half a beat early rather than half a beat late.
-            if up and now < held.limit and now - held.renewed + beat / 2 >= held.lease / RENEWALS:
+            # Half a beat early rather than half a beat late; and never less often than every beat or so: another worker
+            # may have made the lease of this consumer shorter, which we hear of late.
+            due = min(held.lease / RENEWALS, LONGEST_BEAT)
+            if up and now < held.limit and now - held.renewed + beat / 2 >= due:
                 held.renewed = now
                 self._connection.write(publish_line(held.reply, "", _RENEW))
         return pause

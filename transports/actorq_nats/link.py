@@ -21,6 +21,9 @@ Sink = Callable[[bytes, bytes, bytes, bytes], None]
 
 
 class _Socket(TcpTransport):
+    reads = 0
+    """How often something has arrived, a part of a message included."""
+
     def __bool__(self) -> bool:
         # A transport that is false is replaced by nats-py before it connects.
         return True
@@ -28,6 +31,16 @@ class _Socket(TcpTransport):
     @property
     def is_closing(self) -> bool:
         return self._io_writer is None or self._io_writer.transport.is_closing()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that are written and not yet on the wire."""
+        return 0 if self._io_writer is None else self._io_writer.transport.get_write_buffer_size()
+
+    async def read(self, buffer_size: int) -> bytes:
+        data: bytes = await super().read(buffer_size)
+        self.reads += 1
+        return data
 
     def abort(self) -> None:
         """Close without waiting for the peer to take what is written."""
@@ -62,6 +75,11 @@ class Link(Client):
     def is_broken(self) -> bool:
         """Nothing can be written any more."""
         return self._socket.is_closing
+
+    @property
+    def signs(self) -> tuple[int, int]:
+        """Of life: how often something has arrived, and how many bytes are still to be sent."""
+        return self._socket.reads, self._socket.unsent
 
     def send(self, data: bytes) -> None:
         """Write protocol lines, after all that was sent before."""

@@ -26,7 +26,7 @@ class Passing:
         self._gap = gap
         self._io = io
         self._home = home
-        self._connection: Connection
+        self._connection: Connection | None = None
         self._sid = 0
         self._times = 0
         self._open = True
@@ -73,7 +73,7 @@ class Passing:
         self._io.post(self._end, None)
 
     def _end(self, _: None) -> None:
-        if self._open:
+        if self._open and self._connection is not None:
             self._open = False
             self._connection.remove(self)
             self._connection.unsubscribe(self._sid)
@@ -82,6 +82,7 @@ class Passing:
     # Listener
 
     def connected(self) -> None:
+        assert self._connection is not None
         self._sid = self._connection.subscribe(self._subject, self._arrived)
         self._times += 1
         if self._times > 1:
@@ -93,5 +94,6 @@ class Passing:
     def denied(self, action: str, subject: str) -> bool:
         if action != "subscription" or subject != self._subject.lower():
             return False
+        assert self._connection is not None
         self._refused = denied(action, self._subject, self._connection.user)
         return True

@@ -16,7 +16,7 @@ from actorq_nats.iothread import Way
 from actorq_nats.wire import parse_status
 
 MAX_FLYING = 4_096
-MAX_FLYING_BYTES = 8 * 1024 * 1024
+MAX_FLYING_BYTES = 2 * 1024 * 1024
 """Beyond these, messages wait their turn: what was not written surely was not stored."""
 LONGEST_TIMEOUT = 31_536_000.0
 """A year: uvloop has no timers without an end."""
@@ -155,7 +155,7 @@ class Publisher:
 
     def close(self, why: str) -> None:
         """Answer whatever still waits."""
-        for batch in [*self._queue, *self._flying.values()]:
+        for batch in dict.fromkeys([*self._queue, *self._flying.values()]):
             self._fail(batch, why, all_of_it=True)
 
     # Listener
@@ -166,7 +166,7 @@ class Publisher:
 
     def disconnected(self) -> None:
         why = "the connection was lost before the broker answered"
-        for batch in list(self._flying.values()):
+        for batch in dict.fromkeys(self._flying.values()):
             self._fail(batch, why, all_of_it=False)
 
     def denied(self, action: str, subject: str) -> bool:

@@ -82,6 +82,7 @@ class Pull:
         self._taken = 0
         self._looked = 0.0
         self._suspect = False
+        self._again = False
         self._task: asyncio.Task[None] | None = None
 
     # Credit
@@ -157,6 +158,7 @@ class Pull:
             self._asked = 0
 
     def _reopen(self) -> None:
+        self._again = self._task is not None
         if self._task is None and not self._stopped:
             self._task = self._loop.create_task(self._open_anew())
 
@@ -224,7 +226,7 @@ class Pull:
             return
         finally:
             self._task = None
-            if self._state is _State.CLOSED:  # the link was lost, and perhaps found, meanwhile
+            if self._again or self._state is _State.CLOSED:  # the link was lost, and perhaps found, meanwhile
                 self._reopen()
         deaf = state.held_up and asking and self._asked > 0 and self._taken == taken
         if deaf and self._suspect:

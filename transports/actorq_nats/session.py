@@ -68,6 +68,7 @@ class Session:
         self._ending = asyncio.Event()
         self._works: dict[Work[Any], asyncio.Task[Any]] = {}
         self._pulls: dict[NatsConsumer, Pull] = {}
+        self._stopping: dict[NatsConsumer, asyncio.Task[None]] = {}
         self._numbers = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._refused: ActorqError | None = None
@@ -157,12 +158,17 @@ class Session:
         pull.open()
         self._beat()
 
-    async def stop(self, consumer: NatsConsumer) -> None:
-        """When this returns, nothing more arrives at the consumer."""
+    def stop(self, consumer: NatsConsumer) -> None:
+        """Begin to withdraw its credit; whoever gives up waiting for the end does not stop the stopping."""
         pull = self._pulls.pop(consumer, None)
         if pull is not None:
-            # Whoever gives up waiting does not stop the stopping.
-            await asyncio.shield(self._loop.create_task(pull.stop()))
+            task = self._stopping[consumer] = self._loop.create_task(pull.stop())
+            task.add_done_callback(lambda _: self._stopping.pop(consumer))
+
+    async def stopped(self, consumer: NatsConsumer) -> None:
+        """When this returns, nothing more arrives at a consumer that was told to stop."""
+        if consumer in self._stopping:
+            await asyncio.shield(self._stopping[consumer])
 
     async def subscribe(self, passing: Passing) -> None:
         """When this returns, the subscription is active."""

@@ -153,7 +153,11 @@ class NatsTransport:
     async def subscribe(self, subject: str, receive: Callable[[Message], None], gap: Callable[[], None]) -> Passing:
         way, session = self._open()
         passing = Passing(subject, receive, gap, way, self._home)
-        await self._call(lambda: session.subscribe(passing))
+        try:
+            await self._call(lambda: session.subscribe(passing))
+        except BaseException:
+            passing.close()
+            raise
         return passing
 
     # Consumers
@@ -161,13 +165,18 @@ class NatsTransport:
     async def consume(self, spec: ConsumerSpec) -> NatsConsumer:
         way, session = self._open()
         consumer = NatsConsumer(spec.name, session.leases, way, self._home, self._stop)
-        await self._call(lambda: session.consume(consumer, spec))
+        try:
+            await self._call(lambda: session.consume(consumer, spec))
+        except BaseException:
+            way.post(session.stop, consumer)
+            raise
         return consumer
 
     async def _stop(self, consumer: NatsConsumer) -> None:
         if self._session is not None:
-            session = self._session
-            await self._call(lambda: session.stop(consumer))
+            way, session = self._open()
+            way.post(session.stop, consumer)
+            await self._call(lambda: session.stopped(consumer))
 
 
 def _ring(event: anyio.Event) -> None:

@@ -86,11 +86,11 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     return Scene(monkeypatch)
 
 
-def test_every_third_of_the_lease(scene: Scene) -> None:
-    """A minute of a lease of 30 s takes six renewals."""
+def test_every_second_however_long_the_lease(scene: Scene) -> None:
+    """Another worker may have made it shorter, down to a lease that one renewal a second still keeps."""
     held = scene.take("a")
     scene.run(61.0)
-    assert scene.renewals(held) == 6
+    assert 59 <= scene.renewals(held) <= 61
     assert held.losses == 0
 
 
@@ -100,7 +100,7 @@ def test_short_leases_make_the_beat_faster(monkeypatch: pytest.MonkeyPatch) -> N
     held, long = scene.take("a", 0.3), scene.take("b", 30.0)
     scene.run(9.0)
     assert 85 <= scene.renewals(held) <= 95
-    assert scene.renewals(long) == 0
+    assert 8 <= scene.renewals(long) <= 10
     assert held.losses == 0
 
 
@@ -142,21 +142,24 @@ def test_a_limit_ends_renewal_but_not_the_lease(scene: Scene) -> None:
     """At the limit renewal stops; the loss comes a lease after the last renewal."""
     held = scene.take("a")
     held.limit = scene.now + 15.0
-    scene.run(39.0)
-    assert (scene.renewals(held), held.losses) == (1, 0)
-    scene.run(2.0)
-    assert (scene.renewals(held), held.losses) == (1, 1)
+    scene.run(15.0)
+    before = scene.renewals(held)
+    scene.run(28.0)
+    assert (scene.renewals(held), held.losses) == (before, 0)
+    scene.run(3.0)
+    assert (scene.renewals(held), held.losses) == (before, 1)
 
 
 def test_a_new_connection_begins_with_renewals(scene: Scene) -> None:
     """What was on its way is not known to have arrived, so everything is renewed at once."""
     held = scene.take("a")
     scene.run(12.0)
+    before = scene.renewals(held)
     scene.lose_link()
     scene.run(10.0)
-    assert scene.renewals(held) == 1
+    assert scene.renewals(held) == before
     scene.find_link()
-    assert scene.renewals(held) == 2
+    assert scene.renewals(held) == before + 1
     scene.run(29.0)
     assert held.losses == 0
 
