@@ -42,10 +42,9 @@ def several(calls: Iterable[Sequence[Any]]) -> list[Call]:
     """The calls of ``send_many``. Raises UsageError where something else than sequences of arguments was given."""
     listed: list[Call] = []
     for args in calls:
-        one = args if not isinstance(args, str | bytes) else None
-        if one is None or not hasattr(one, "__iter__"):
+        if isinstance(args, str | bytes) or not hasattr(args, "__iter__"):
             raise UsageError(f"send_many: {args!r} is no tuple of arguments; write [({args!r},), ...]")
-        listed.append((tuple(one), {}))
+        listed.append((tuple(args), {}))
     return listed
 
 

@@ -259,8 +259,7 @@ class Client:
 
     async def record(self, task_id: str) -> Record | None:
         """The stored record of a task, None if there is none."""
-        message = await self.transport.get(self.namespace.result(origin_of(task_id), task_id))
-        return None if message is None else readable_record(message.body)
+        return await stored_record(self.transport, self.namespace, task_id)
 
     async def status(self, task_id: str) -> str:
         """One of scheduled, queued, running, retrying, succeeded, failed, cancelled, expired. Raises as ``find``."""
@@ -321,6 +320,12 @@ class Client:
         else:
             where = "running" if served == "held" else f"{found.state}, waiting for its turn"
             log.info("task %s of actor %r has no outcome yet: it is %s", task_id, found.envelope.to, where)
+
+
+async def stored_record(transport: Transport, namespace: Namespace, task_id: str) -> Record | None:
+    """The record of a task as the broker has it, None if there is none. Raises TransportError."""
+    message = await transport.get(namespace.result(origin_of(task_id), task_id))
+    return None if message is None else readable_record(message.body)
 
 
 def readable_record(raw: bytes) -> Record | None:

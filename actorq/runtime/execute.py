@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 
-from actorq.client import RUNNING
+from actorq.client import RUNNING, stored_record
 from actorq.core.codec import Undecodable, decode_envelope
 from actorq.core.delivery import AckUnrun, Held, Repeat, after_newer, after_record, must_look, over_budget
 from actorq.core.remote import describe
@@ -28,7 +28,7 @@ from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeat
 from actorq.ports.transport import Delivery, Transport
 from actorq.runtime.boundary import Raised, guarded
 from actorq.runtime.context import Context, Run, Send
-from actorq.runtime.lookup import newest_copy, patiently, stored_record
+from actorq.runtime.lookup import newest_copy, patiently
 from actorq.runtime.slots import Slots
 from actorq.runtime.target import Target
 from actorq.runtime.threads import ThreadCall, Threads

@@ -7,13 +7,12 @@ from typing import TypeVar
 
 import anyio
 
-from actorq.client import readable_record
 from actorq.core.codec import Undecodable, decode_envelope
 from actorq.core.delivery import Copy
-from actorq.core.ids import key_of, origin_of
+from actorq.core.ids import key_of
 from actorq.errors import BrokerUnavailable
 from actorq.model.address import Namespace
-from actorq.model.envelope import Envelope, Record
+from actorq.model.envelope import Envelope
 from actorq.ports.transport import Transport
 
 T = TypeVar("T")
@@ -31,12 +30,6 @@ async def newest_copy(transport: Transport, namespace: Namespace, envelope: Enve
     except Undecodable:
         return None
     return Copy(id=found.id, sequence=message.sequence, generation=found.generation, repeat=found.repeat)
-
-
-async def stored_record(transport: Transport, namespace: Namespace, task_id: str) -> Record | None:
-    """The task's record, None if there is none."""
-    found = await transport.get(namespace.result(origin_of(task_id), task_id))
-    return None if found is None else readable_record(found.body)
 
 
 async def patiently(read: Callable[[], Awaitable[T]], while_: Callable[[], bool]) -> T:

@@ -9,7 +9,7 @@ from typing import assert_never
 import anyio
 from msgspec.structs import replace
 
-from actorq.client import readable_record
+from actorq.client import readable_record, stored_record
 from actorq.core.codec import encode_dead, encode_envelope, encode_record, headers_of
 from actorq.core.delivery import (
     AckUnrun,
@@ -31,7 +31,7 @@ from actorq.model.message import Expect, Publication, Refused, Schedule, Stored
 from actorq.model.message import Failed as NotStored
 from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeated, Superseded
 from actorq.runtime.execute import Job
-from actorq.runtime.lookup import newest_copy, patiently, stored_record
+from actorq.runtime.lookup import newest_copy, patiently
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
