@@ -33,7 +33,7 @@ from actorq.errors import (
 )
 from actorq.handle import Handle
 from actorq.model.message import StreamSettings
-from actorq.model.options import Retry
+from actorq.model.retry import Retry
 from actorq.runtime.context import Context, check_cancelled
 from actorq.system import ActorSystem
 from actorq.worker import Worker, WorkerOptions

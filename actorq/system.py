@@ -26,7 +26,8 @@ from actorq.errors import UsageError
 from actorq.handle import Handle
 from actorq.model.address import Mailbox, Namespace, parse_address, token
 from actorq.model.message import ConnectionSettings, StreamSettings
-from actorq.model.options import Policy, SendOptions
+from actorq.model.options import SendOptions
+from actorq.model.policy import Policy
 from actorq.outbox import Outgoing
 from actorq.plugins import open_transport
 from actorq.ports.transport import Transport

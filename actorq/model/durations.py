@@ -9,6 +9,9 @@ from datetime import timedelta
 
 from actorq.errors import ConfigError
 
+Duration = float | int | str | timedelta
+"""Seconds, a timedelta, or text such as ``"250ms"``, ``"30s"``, ``"1h30m"``."""
+
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile("".join(rf"(?:{_NUMBER}{unit})?" for unit in ("d", "h", "m(?!s)", "s", "ms")), re.ASCII)
 _SECONDS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)

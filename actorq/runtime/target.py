@@ -11,7 +11,7 @@ from typing import Any
 
 from actorq.core.convert import Parameters, Returned
 from actorq.errors import UsageError
-from actorq.model.options import Policy
+from actorq.model.policy import Policy
 from actorq.runtime.context import Context
 
 

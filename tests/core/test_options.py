@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from actorq.errors import ActorqError, ConfigError, InvalidName, UsageError
-from actorq.model.options import NO_LIMIT, NO_OPTIONS, Policy, Retry, SendOptions, send_options
+from actorq.model.options import NO_LIMIT, NO_OPTIONS, SendOptions, send_options
+from actorq.model.policy import Policy
+from actorq.model.retry import Retry
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 

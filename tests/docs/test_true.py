@@ -11,7 +11,8 @@ import pytest
 import actorq
 from actorq import WorkerOptions
 from actorq.model.envelope import Envelope
-from actorq.model.options import CallOptions, Policy
+from actorq.model.options import CallOptions
+from actorq.model.policy import Policy
 from tests.docs.pages import PAGES, ROOT, name_of
 
 REFERENCE = ROOT / "docs/reference"
