@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from actorq.client import Client
 from actorq.core.codec import to_wire
 from actorq.errors import InvalidArguments, UsageError
 from actorq.handle import Handle
 from actorq.model.options import NO_OPTIONS, CallOptions, SendOptions, send_options
+from actorq.runtime.context import Context
 from actorq.runtime.target import Target
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
+T = TypeVar("T")
 C_co = TypeVar("C_co", covariant=True)
 
 Call = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -111,3 +113,56 @@ class Actor(Address[P, R], Generic[P, Q, C_co, R]):
 
     def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> C_co:
         return self._function(*args, **kwargs)
+
+
+class ClassActor(Generic[T]):
+    """A declared class actor: ``Geocoder.locate`` is the address of its method, ``Geocoder()`` a plain instance.
+
+    ``__wrapped__`` is the class itself. All of its own names begin with ``_``, so that a method may have any other.
+    """
+
+    __wrapped__: type[T]
+
+    def __init__(self, sender: Sender, target: Target, declared: type[T]) -> None:
+        functools.update_wrapper(self, declared, updated=())
+        self.__target__: Target = target
+        self._sender = sender
+
+    def __repr__(self) -> str:
+        return f"<ClassActor {self.__target__.name}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> T:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Address[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        target = self.__target__
+        if name not in target.methods:
+            raise AttributeError(target.lacks(name), name=name, obj=self)
+        return Address(self._sender, f"{target.name}.{name}", target)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.__target__.methods]
+
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type[T]]:
+        return (self.__wrapped__,)
+
+
+class Declare(Protocol):
+    """What ``@system.actor(...)`` with options gives: the decorator."""
+
+    @overload
+    def __call__(self, declared: type[T], /) -> ClassActor[T]: ...  # type: ignore[overload-overlap]  # also a callable
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> Actor[P, Concatenate[Context, P], Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Actor[P, P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], R], /
+    ) -> Actor[P, Concatenate[Context, P], R, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...

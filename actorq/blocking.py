@@ -93,6 +93,10 @@ class BlockingClient:
         """The task's state, as ``Handle.status``."""
         return self._await(lambda client: handle.by(client).status())
 
+    def cancel(self, handle: Handle[Any]) -> bool:
+        """Cancel the task, as ``Handle.cancel``."""
+        return self._await(lambda client: handle.by(client).cancel())
+
     def handle(self, task_id: str) -> Handle[Any]:
         """The handle of a task sent at any time by any process."""
         return self._system.handle_by(lambda: self._open()[1], task_id)

@@ -19,7 +19,7 @@ from anyio.lowlevel import EventLoopToken
 
 from actorq.core.codec import Undecodable, decode_envelope, decode_record, pack, unpack_map
 from actorq.core.ids import key_of, made_at, origin_of
-from actorq.errors import BrokerUnavailable, ResultExpired, ResultTimeout, TransportError, UnknownTask
+from actorq.errors import BrokerUnavailable, ResultError, ResultExpired, ResultTimeout, TransportError, UnknownTask
 from actorq.model.address import Namespace, parse_subject
 from actorq.model.envelope import Envelope, Record
 from actorq.model.message import Message
@@ -79,12 +79,12 @@ class Ticket:
             self.event.set()
 
     def outcome(self) -> Record | None:
-        """The terminal record, if it is here."""
-        if self.record is None and self.raw is not None:
+        """The terminal record, if it is here and its task was not revived since (F-3)."""
+        if self.raw is not None:
             raw, self.raw = self.raw, None
-            record = readable_record(raw)
-            if record is not None and record.terminal:
-                self.record = record
+            told = readable_record(raw)
+            if told is not None and (self.record is None or told.generation > self.record.generation):
+                self.record = told if told.terminal else None
         return self.record
 
 
@@ -171,6 +171,8 @@ class Client:
     async def outcome(self, ticket: Ticket, timeout: float | None = None) -> Record:
         """Wait for the terminal record. Raises ResultTimeout, ResultExpired, UnknownTask or TransportError."""
         record = ticket.outcome()
+        if record is not None and record.replaceable:
+            record = await self._by_now(ticket, record)
         if record is not None:
             return record
         if timeout is None:
@@ -183,6 +185,14 @@ class Client:
             f"task {ticket.id} has no outcome after {timeout:g} s; it goes on, await its handle again",
             task_id=ticket.id,
         )
+
+    async def _by_now(self, ticket: Ticket, record: Record) -> Record | None:
+        """A failure that is awaited once more; None if its task was revived meanwhile. Without an answer it stands."""
+        with anyio.move_on_after(FIRST_LOOK), suppress(ResultError, TransportError):
+            found = await self.find(ticket.id)
+            ticket.record, ticket.fresh = found.record, False
+            return ticket.outcome()
+        return record
 
     async def _last_look(self, ticket: Ticket) -> Record | None:
         """However short the time given was: an outcome that is there is found."""
@@ -280,9 +290,15 @@ class Client:
         return "held" if "held" in states else "served" if "served" in states else None
 
     async def ask_workers(
-        self, verb: str, question: object, *, enough: Callable[[dict[str, object]], bool], worker: str = "all"
+        self,
+        verb: str,
+        question: object,
+        *,
+        enough: Callable[[dict[str, object]], bool],
+        worker: str = "all",
+        within: float = ANSWER_WITHIN,
     ) -> list[dict[str, object]]:
-        """Ask running workers over the control subject and collect answers until one is enough or time is out."""
+        """Ask running workers; collect answers for ``within`` seconds, or until one is enough."""
         name, done = f"q{secrets.token_hex(8)}", anyio.Event()
         answers: list[dict[str, object]] = []
 
@@ -295,8 +311,8 @@ class Client:
 
         self._answers[name] = collect
         try:
-            with anyio.move_on_after(ANSWER_WITHIN):
-                subject = f"{self.namespace.prefix}.c.{worker}.{verb}"
+            with anyio.move_on_after(within):
+                subject = self.namespace.control(verb, worker)
                 await self.transport.notify(subject, pack(question), reply=self.namespace.wake(self.origin, name))
                 await done.wait()
         finally:
@@ -309,17 +325,25 @@ class Client:
             if found.copy is None or found.envelope is None:
                 return
             served = await self._asked_workers(task_id, found.copy)
+            queue = found.copy.subject.split(".")[2]
+            paused = served != "held" and await self.register.paused(queue)
         except TransportError as error:
             log.warning("task %s: no outcome yet; the broker does not answer (%s)", task_id, error)
             return
-        if served is None:
+        actor, state = found.envelope.to, found.state
+        if paused:
+            log.warning(
+                "task %s of actor %r is %s: queue %r is paused; let it go on with `actorq queue resume %s`",
+                task_id, actor, state, queue, queue,
+            )  # fmt: skip
+        elif served is None:
             log.warning(
                 "task %s of actor %r is %s: no running worker serves %s; start one with `actorq worker`",
-                task_id, found.envelope.to, found.state, found.copy.subject.rsplit(".", 1)[0],
+                task_id, actor, state, found.copy.subject.rsplit(".", 1)[0],
             )  # fmt: skip
         else:
-            where = "running" if served == "held" else f"{found.state}, waiting for its turn"
-            log.info("task %s of actor %r has no outcome yet: it is %s", task_id, found.envelope.to, where)
+            where = "running" if served == "held" else f"{state}, waiting for its turn"
+            log.info("task %s of actor %r has no outcome yet: it is %s", task_id, actor, where)
 
 
 async def stored_record(transport: Transport, namespace: Namespace, task_id: str) -> Record | None:

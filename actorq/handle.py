@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
+from actorq.cancelling import cancel
 from actorq.client import RUNNING, Client, Ticket
 from actorq.core.remote import ExceptionRegistry, rebuild
 from actorq.errors import DeadLettered, UsageError
@@ -88,3 +89,12 @@ class Handle(Generic[T]):
         Raises ResultExpired or UnknownTask if there is no trace of the task.
         """
         return await self._client().status(self.id)
+
+    async def cancel(self) -> bool:
+        """Cancel the task. True if this ended it; False if it had ended, or been cancelled, before.
+
+        Whoever waits for it gets Cancelled. What has not started is not run; a running async handler is cancelled, a
+        sync one has to look (``check_cancelled``, ``ctx.cancelled``), and what it returns no longer counts.
+        Raises ResultExpired or UnknownTask if there is no trace of the task, or TransportError.
+        """
+        return await cancel(self._client(), self.id)

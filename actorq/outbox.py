@@ -9,6 +9,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
+from actorq.confirming import SHORTEST_TRY, TRY_TIMEOUT
 from actorq.core.codec import encode_envelope, headers_of
 from actorq.core.ids import USER_ORIGIN, key_of, origin_of
 from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
@@ -17,7 +18,7 @@ from actorq.model.address import Mailbox, Namespace
 from actorq.model.envelope import Envelope
 from actorq.model.message import Confirmation, Expect, Publication, Schedule, Stored
 from actorq.ports.transport import Transport
-from actorq.register import SHORTEST_TRY, TRY_TIMEOUT, Register
+from actorq.register import Register
 
 
 class Outgoing(msgspec.Struct, frozen=True):

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import anyio
 
+from actorq.confirming import confirmed
 from actorq.core.codec import pack, unpack_map
-from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
+from actorq.core.sending import Done
 from actorq.errors import BrokerUnavailable
-from actorq.model.address import Mailbox, Namespace, parse_subject
-from actorq.model.message import Expect, Publication
+from actorq.model.address import PAUSED, Mailbox, Namespace, parse_subject
+from actorq.model.message import Expect, Message, Publication
 from actorq.ports.transport import Transport
 
 TIMEOUT = 15.0
-TRY_TIMEOUT, SHORTEST_TRY = 5.0, 0.05
 PAUSE = 0.25
 
 
@@ -89,23 +89,37 @@ class Register:
         found: list[Registered] = []
         for message in await self._transport.scan(self._namespace.registers(actor, queue)):
             parsed, details = parse_subject(message.subject), unpack_map(message.body) or {}
-            if parsed is not None:
+            if parsed is not None and parsed[1].actor != PAUSED:
                 found.append(Registered(parsed[1], bool(details.get("home")), details))
         return sorted(found, key=lambda entry: str(entry.mailbox))
 
+    async def pause(self, queue: str, paused: bool, timeout: float = TIMEOUT) -> bool:
+        """Let workers take nothing from a queue, or take again; False if it is so already."""
+        mailbox, deadline = Mailbox(queue, 0, PAUSED), anyio.current_time() + timeout
+        body = pack({"v": 1, "paused": paused, "at": self._transport.now()})
+        while True:
+            found = await self._transport.get(self._namespace.register(mailbox))
+            if (found is not None and pause_in(found) == (queue, True)) == paused:
+                return False
+            if await self._write(mailbox, body, 0 if found is None else found.sequence, deadline):
+                return True
+
+    async def paused(self, queue: str = "*") -> set[str]:
+        """The queues that are paused, or that one if it is. One try."""
+        said = map(pause_in, await self._transport.scan(self._namespace.pause(queue)))
+        return {pause[0] for pause in said if pause is not None and pause[1]}
+
     async def _write(self, mailbox: Mailbox, body: bytes, expected: int, deadline: float) -> bool:
         """Replace the record with the sequence ``expected`` (0: none); False if it is another one by now."""
-        subject, sending = self._namespace.register(mailbox), Sending(exclusive=True)
+        subject = self._namespace.register(mailbox)
         record = Publication(subject, body, expect=Expect(expected, subject), replace=True)
-        while True:
-            left = deadline - anyio.current_time()
-            (answer,) = await self._transport.publish([record], timeout=max(SHORTEST_TRY, min(TRY_TIMEOUT, left)))
-            match sending.after(answer, anyio.current_time(), deadline):
-                case Done():
-                    return True
-                case Taken(perhaps_own):
-                    return perhaps_own
-                case GiveUp(error):
-                    raise error
-                case TryAgain(after):
-                    await anyio.sleep(after)
+        verdict = await confirmed(self._transport, record, deadline)
+        return isinstance(verdict, Done) or verdict.perhaps_own
+
+
+def pause_in(message: Message) -> tuple[str, bool] | None:
+    """What a message on a register subject says of a pause: the queue, and whether it is paused; None: nothing."""
+    parsed, details = parse_subject(message.subject), unpack_map(message.body)
+    if parsed is None or parsed[1].actor != PAUSED or details is None:
+        return None
+    return parsed[1].queue, bool(details.get("paused"))

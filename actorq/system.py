@@ -5,17 +5,17 @@ from __future__ import annotations
 import inspect
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
 
 import anyio
 from anyio.lowlevel import RunVar
 
-from actorq.actor import Actor, Address, Call, unchecked
+from actorq.actor import Actor, Address, Call, ClassActor, Declare, unchecked
 from actorq.blocking import BlockingClient
 from actorq.client import RUNNING, Client
 from actorq.core.codec import pack
@@ -28,35 +28,21 @@ from actorq.model.address import Mailbox, Namespace, parse_address, token
 from actorq.model.message import ConnectionSettings, StreamSettings
 from actorq.model.options import SendOptions
 from actorq.model.policy import Policy
+from actorq.model.supervision import SupervisorSpec
+from actorq.model.supervisors import SupervisorOptions, merged
 from actorq.outbox import Outgoing
 from actorq.plugins import open_transport
 from actorq.ports.transport import Transport
 from actorq.runtime.context import Context
 from actorq.runtime.execute import Middleware
-from actorq.runtime.target import Target
+from actorq.runtime.target import Target, name_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 M = TypeVar("M", bound=Middleware)
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 DEFAULT_TRANSPORT = "nats://127.0.0.1:4222"
-
-
-class Declare(Protocol):
-    """What ``@system.actor(...)`` with options gives: the decorator."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
-    ) -> Actor[P, Concatenate[Context, P], Coroutine[Any, Any, R], R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Actor[P, P, Coroutine[Any, Any, R], R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], R], /
-    ) -> Actor[P, Concatenate[Context, P], R, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Actor[P, P, R, R]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -74,9 +60,9 @@ class ActorSystem:
     ``transport``: a URL (``nats://host:4222``, several comma separated, ``memory:``); without it ACTORQ_TRANSPORT, then
     NATS_URL, then nats://127.0.0.1:4222. ``lifespan``: an async context manager entered in each worker; its value is
     ``ctx.state``. ``connection_name``: how operators see this program; the same name gives the same reply address.
-    ``connection``: further keys of ConnectionSettings. A command line may set ``transport``, ``connection`` and
-    ``namespace`` before the system connects.
-    Raises InvalidName for a name that is not a token.
+    ``connection``: further keys of ConnectionSettings. ``defaults``: options of every actor that does not set them
+    itself. A command line may set ``transport``, ``connection`` and ``namespace`` before the system connects.
+    Raises InvalidName for a name that is not a token, UsageError for an unknown option.
     """
 
     def __init__(
@@ -89,6 +75,7 @@ class ActorSystem:
         streams: StreamSettings | None = None,
         connection: Mapping[str, Any] | None = None,
         send_timeout: float = 15.0,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.namespace: Namespace = Namespace.of(name)
@@ -96,6 +83,8 @@ class ActorSystem:
         self.middlewares: list[Middleware] = []
         self.exceptions: ExceptionRegistry = ExceptionRegistry()
         self.actors: dict[str, Target] = {}
+        self.supervisors: dict[str, SupervisorSpec] = {}
+        self.defaults: Policy = Policy().merged(defaults or {}, f"defaults of system {name!r}")
         self.send_timeout = send_timeout
         self.streams: StreamSettings = streams or StreamSettings()
         self.transport: str | None = transport
@@ -108,6 +97,8 @@ class ActorSystem:
 
     # ---- declaring
 
+    @overload
+    def actor(self, declared: type[T], /) -> ClassActor[T]: ...  # type: ignore[overload-overlap]  # also a callable
     @overload
     def actor(
         self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
@@ -129,18 +120,40 @@ class ActorSystem:
             return partial(self._declare, name=name, options=options)
         return self._declare(function, name, options)
 
-    def _declare(self, function: Any, name: str | None, options: Mapping[str, object]) -> Actor[..., ..., Any, Any]:
-        if not callable(function) or inspect.isclass(function):
-            raise UsageError(f"{function!r} cannot be an actor: this version takes functions, async or plain")
-        name = token(name if name is not None else getattr(function, "__name__", None), "actor")
+    def _declare(self, declared: Any, name: str | None, options: Mapping[str, object]) -> Any:
+        if not callable(declared):
+            raise UsageError(f"{declared!r} cannot be an actor: declare a function, async or plain, or a class")
+        name = token(name if name is not None else name_of(declared), "actor")
         if name in self.actors:
             raise UsageError(
                 f"there are two actors named {name!r} in system {self.name!r} "
-                f"({_where(self.actors[name].handler)} and {_where(function)}): give one another name="
+                f"({_where(self.actors[name].handler)} and {_where(declared)}): give one another name="
             )
-        target = Target.of(name, function, Policy().merged(options, f"actor {name!r}"))
-        self.actors[name] = target
-        return Actor(self, target, function)
+        if name in self.supervisors:
+            raise UsageError(f"actor {name!r} has the name of a supervisor in system {self.name!r}: give it another")
+        policy = self.defaults.merged(options, f"actor {name!r}")
+        target = self.actors[name] = Target.of(name, declared, policy, frozenset(options))
+        kind: Any = Actor if target.factory is None else ClassActor
+        return kind(self, target, declared)
+
+    def supervisor(
+        self,
+        name: str,
+        *,
+        children: Iterable[str | Actor[..., ..., Any, Any] | ClassActor[Any]] | None = None,
+        **options: Unpack[SupervisorOptions],
+    ) -> None:
+        """Declare a supervisor (see SupervisorSpec); the name ``"root"`` sets what the one above all others does.
+
+        ``children``: actors, or names of actors and supervisors, in order of start; None: all that no other supervisor
+        names. Raises InvalidName, ConfigError or UsageError naming the supervisor, also for a name that is taken.
+        """
+        whose = f"supervisor {token(name, 'supervisor')!r}"
+        if name in self.actors or name in self.supervisors:
+            kind = "an actor" if name in self.actors else "another one"
+            raise UsageError(f"{whose} has the name of {kind} in system {self.name!r}: give it another")
+        names = children if children is None or isinstance(children, str) else [_name(child) for child in children]
+        self.supervisors[name] = merged(SupervisorSpec(name=name), {**options, "children": names}, whose)
 
     def middleware(self, function: M) -> M:
         """Wrap each attempt: ``async def f(ctx, call_next): return await call_next()``. The first is outermost."""
@@ -233,9 +246,16 @@ class ActorSystem:
     # ---- sending by name
 
     def ref(self, to: str) -> Address[..., Any]:
-        """An address by name; its actor's code need not be known here."""
-        parse_address(to)
-        return Address(self, to, self.actors.get(to))
+        """An address by name, of a class actor with the method: ``"geocoder.locate"``. Its code need not be known here.
+
+        Raises InvalidName, or UsageError for a method that a class actor of this system does not have.
+        """
+        actor, _ = parse_address(to)
+        target = self.actors.get(actor)
+        if target is None or (target.factory is None and actor != to):
+            return Address(self, to)
+        target.at(to)
+        return Address(self, to, target)
 
     async def send(self, to: str, /, *args: Any, **kwargs: Any) -> Handle[Any]:
         """Send a task by name. Queue and lanes come from the register, else queue ``default``."""
@@ -262,7 +282,7 @@ class ActorSystem:
             raise UsageError("options: task_id names one task; send_many would give it to several")
         mailbox = await self._mailbox(by, to, options, target)
         outgoing = [self._compose(by, mailbox, to, call, options, target) for call in calls]
-        convert = None if target is None else target.returned.from_wire
+        convert = None if target is None else target.at(to).returned.from_wire
         return [
             Handle(lambda: by, ticket, registry=self.exceptions, convert=convert, duplicate=taken,
                    ignored=options.ignore_result)
@@ -278,7 +298,7 @@ class ActorSystem:
     def _compose(
         self, client: Client, mailbox: Mailbox, to: str, call: Call, options: SendOptions, target: Target | None
     ) -> Outgoing:
-        args, kwargs = unchecked(to, *call) if target is None else target.parameters.bind(*call)
+        args, kwargs = unchecked(to, *call) if target is None else target.at(to).parameters.bind(*call)
         now, running = client.transport.now(), RUNNING.get()
         task_id, repeat, parent = options.task_id, options.task_id is not None, None
         if running is not None:
@@ -292,6 +312,12 @@ class ActorSystem:
             default_ttl=self.streams.result_ttl if ttl is None else ttl,
         )  # fmt: skip
         return Outgoing(mailbox, envelope, begins_at(options, now), exclusive=repeat)
+
+
+def _name(child: str | Actor[..., ..., Any, Any] | ClassActor[Any]) -> str:
+    if isinstance(child, ClassActor):
+        return child.__target__.name
+    return child.to if isinstance(child, Actor) else child
 
 
 def _where(function: Callable[..., Any]) -> str:

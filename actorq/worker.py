@@ -1,96 +1,108 @@
-"""The composition root: system, transport and settings become a running worker."""
+"""The composition root: system, transport and settings become a running tree of supervised actors."""
 
 from __future__ import annotations
 
 import logging
 import os
 import secrets
+import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import fields, replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+import sniffio
+from anyio.abc import TaskGroup
 
-from actorq.errors import ConfigError, InternalError, TransportError
-from actorq.model.address import Mailbox, token
+from actorq.config.config import Config, Declared
+from actorq.config.plan import Plan, settle
+from actorq.config.reading import Draft, read
+from actorq.config.reload import Refusal, changes
+from actorq.core.tree import Node
+from actorq.errors import ActorqError, ConfigError, SupervisionError, TransportError
+from actorq.model.address import token
+from actorq.model.supervision import ROOT, SupervisorSpec
+from actorq.model.worker import WorkerOptions
+from actorq.reloading import Reloading, summary, told
 from actorq.runtime.attend import Attendant
+from actorq.runtime.bindings import Bindings
+from actorq.runtime.cancelled import CancelledSet
+from actorq.runtime.control import Control
+from actorq.runtime.dump import report
 from actorq.runtime.execute import Engine
-from actorq.runtime.mailbox import ActorRunner
+from actorq.runtime.recycle import Recycling
+from actorq.runtime.runner import ActorRunner
+from actorq.runtime.seat import Child, Seat
+from actorq.runtime.shelter import shelter
 from actorq.runtime.shutdown import Shutdown, listen
+from actorq.runtime.supervise import Supervisor, nested
+from actorq.runtime.sweep import Sweep
 from actorq.runtime.target import Target
 from actorq.runtime.watchdog import Watchdog, end_process
 from actorq.system import ActorSystem
 
+__all__ = ["Worker", "WorkerOptions", "declared_by", "options_of"]
+
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 SETTLE_WITHIN = 5.0
-SHORTEST_LEASE = 1.0
 BURST_PAUSE = 0.1
-EXIT_ABANDONED = 70
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    """Settings of one worker; durations in seconds. ``queues``: ``("*",)`` serves all but ``exclude``.
-
-    ``concurrency``: overrides every actor's own. ``burst``: stop when all mailboxes are empty.
-    """
-
-    name: str = ""
-    queues: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-    concurrency: int | None = None
-    shutdown_timeout: float = 30.0
-    stop_timeout: float = 5.0
-    lease: float = 30.0
-    crash_budget: int = 5
-    burst: bool = False
-
-    def __post_init__(self) -> None:
-        for queue in (*self.queues, *self.exclude):
-            if queue != "*":
-                token(queue, "queue")
-        if self.lease < SHORTEST_LEASE:
-            raise ConfigError(f"lease is {self.lease:g} s: use {SHORTEST_LEASE:g} s or more")
-        if self.crash_budget < 1:
-            raise ConfigError(f"crash_budget is {self.crash_budget}: use 1 or more")
-        if self.shutdown_timeout < 0:
-            raise ConfigError(f"shutdown_timeout is {self.shutdown_timeout:g} s: use 0 or more")
-
-    def serves(self, queue: str) -> bool:
-        return ("*" in self.queues or queue in self.queues) and queue not in self.exclude
+EXIT_GAVE_UP = 70
 
 
 class Worker:
     """Runs a system's actors: ``async with Worker(system):`` beside other code, or ``await Worker(system).run()``.
 
-    Entering it connects, binds the mailboxes and is ready; leaving it drains: running tasks may finish within
-    ``shutdown_timeout``, what has not started is handed back.
+    Entering it connects, starts the supervision tree and is ready; leaving it drains: running tasks may finish within
+    ``shutdown_timeout``, what has not started is handed back, actors end in reverse order.
     """
 
-    def __init__(self, system: ActorSystem, options: WorkerOptions | None = None) -> None:
+    def __init__(
+        self,
+        system: ActorSystem,
+        options: WorkerOptions | None = None,
+        *,
+        config: Draft | str | Path | None = None,
+        reread: Callable[[], Draft] | None = None,
+    ) -> None:
+        """``config``: a configuration file, or one that was read; its [worker] gives the ``options`` if there are none.
+
+        ``reread`` reads it again for ``reload``; needed where ``config`` is no file.
+        Raises ConfigError with all problems of the file, or of the supervisors.
+        """
         self.system = system
-        self.options: WorkerOptions = options or WorkerOptions()
+        draft = config if isinstance(config, Draft) else _draft(config)
+        self.options: WorkerOptions = options or options_of(draft.config)
+        self.plan: Plan = self._settled(draft)
+        self._reread = reread or partial(_draft, None if isinstance(config, Draft) else config)
         self.name: str = token(self.options.name or _default_name(), "worker name")
         self.runners: dict[str, ActorRunner] = {}
+        self.supervisor: Supervisor = Supervisor(SupervisorSpec(name=ROOT), ())
         self._stack = AsyncExitStack()
         self._owns_process = self._drained = False
+        self._failure: SupervisionError | None = None
 
     async def __aenter__(self) -> Self:
-        """Raises BrokerUnavailable, PermissionDenied or ConfigError if it cannot start."""
+        """Raises BrokerUnavailable, PermissionDenied, ConfigError, or SupervisionError for an actor's ``setup()``."""
         self._shutdown, self._grace = Shutdown(), anyio.CancelScope()
-        self._drained, self.runners = False, {}
+        self._up, self._ended = anyio.Event(), anyio.Event()
+        self._root = Seat(ready=self._up.set)
+        self._reload_asked = anyio.Event()
+        self._failure, self._drained = None, False
+        self._recycling = Recycling(self.options.max_tasks, self.options.max_rss, self._shutdown.request)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.system)
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
-            engine = self._engine(state)
-            tasks = await stack.enter_async_context(_shelter())
+            engine = self._engine = self._new_engine(state)
+            self.runners = {target.name: self._runner(engine, target) for target in self.system.actors.values()}
+            self.supervisor = self._supervisor(self.plan.tree.root)
+            tasks = await stack.enter_async_context(shelter())
             watchdog = Watchdog(self._overdue, end=end_process if self._owns_process else None)
             stack.enter_context(watchdog)
             tasks.start_soon(watchdog.beat)
@@ -104,17 +116,32 @@ class Worker:
         try:
             await self._drain()
         finally:
+            await self._close(kind, error, trace)
+
+    async def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
             await self._stack.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            # The tree gave up, which cancelled the block: that is what whoever runs it has to know.
+            if self._failure is None or group.split(SupervisionError)[1] is not None:
+                raise
+            raise self._failure from self._failure.__cause__
 
     async def run(self, *, ready: Callable[[], None] = lambda: None) -> int:
         """Run until a signal, or until the work is done with ``burst``; give the exit code: 0, or 70 (see E-3, E-6).
 
-        ``ready`` is called once its mailboxes are bound. Main thread only: it listens to SIGTERM and SIGINT.
+        ``ready`` is called once its mailboxes are bound. Main thread only: it listens to SIGTERM, SIGINT, SIGHUP (read
+        the configuration again) and SIGUSR1 (log where everything stands). Raises SupervisionError if the tree gave up, as entering it does.
         """
         self._owns_process = True
         async with self, anyio.create_task_group() as tasks:
-            await tasks.start(listen, self._shutdown)
+            heeded = {signal.SIGHUP: self._ask_for_reload, signal.SIGUSR1: self._dump}
+            await tasks.start(listen, self._shutdown, heeded)
+            tasks.start_soon(self._reload_when_asked)
             tasks.start_soon(self._hurry_when_impatient)
+            tasks.start_soon(self._recycling.watch)
             if self.options.burst:
                 tasks.start_soon(self._until_done)
             ready()
@@ -123,54 +150,120 @@ class Worker:
             log.info("stopping (%s)%s", self._shutdown.reason, grace)
             await self._drain()
             tasks.cancel_scope.cancel()
-        return EXIT_ABANDONED if self.abandoned else self._shutdown.exit_code
+        if self._failure is not None:
+            raise self._failure
+        return EXIT_GAVE_UP if self.abandoned else self._shutdown.exit_code
 
-    def _engine(self, state: Any) -> Engine:
+    def _settled(self, draft: Draft) -> Plan:
+        if self.options.concurrency is not None:
+            flags = {"worker.concurrency": ("concurrency", self.options.concurrency)}
+            draft = replace(draft, config=draft.config.with_flags(flags))
+        return settle(draft, declared_by(self.system))
+
+    async def reload(self) -> bool:
+        """Read the configuration again and apply what has changed; False, with lines in the log, if that is refused.
+
+        A bad one changes nothing. A good one costs no message and runs none twice: see ``actorq.reloading``.
+        """
+        try:
+            plan = self._settled(self._reread())
+        except ConfigError as error:
+            return told(error.problems)
+        found = changes(self.plan, plan)
+        if isinstance(found, Refusal):
+            return told(found.problems)
+        self.plan = plan
+        self._set(found.worker)
+        await self._reloading.apply(found)
+        log.info("the configuration is read again: %s", summary(found))
+        return True
+
+    def _set(self, given: Mapping[str, Any]) -> None:
+        """New values of [worker]."""
+        known = {_OPTIONS.get(key, key): value for key, value in given.items()}
+        names = {field.name for field in fields(WorkerOptions)}
+        self.options = replace(self.options, **{name: value for name, value in known.items() if name in names})
+        self._recycling.max_tasks, self._recycling.max_rss = self.options.max_tasks, self.options.max_rss
+        self._engine.crash_budget, self._engine.stop_timeout = self.options.crash_budget, self.options.stop_timeout
+        if "log_level" in given:
+            logging.getLogger("actorq").setLevel(str(given["log_level"]).upper())
+
+    def _new_engine(self, state: Any) -> Engine:
         return Engine(
             self.system.client.transport, self.system.namespace, self.name, self.system.send, state=state,
             crash_budget=self.options.crash_budget, stop_timeout=self.options.stop_timeout,
             default_ttl=self.system.streams.result_ttl, middleware=tuple(self.system.middlewares),
         )  # fmt: skip
 
+    # ---- the tree
+
+    def _supervisor(self, node: Node) -> Supervisor:
+        assert node.supervisor is not None, "an actor is no supervisor"
+        return Supervisor(node.supervisor, [self._child(child) for child in node.children])
+
+    def _child(self, node: Node) -> Child:
+        if node.supervisor is not None:
+            return nested(self._supervisor(node))
+        # What an actor does when asked to stop is bounded in itself; the supervisor's own bound comes after it.
+        bound = 2 * self.options.stop_timeout + SETTLE_WITHIN + 1
+        return Child(replace(node.child, stop_timeout=bound), self.runners[node.name].run)
+
+    def _runner(self, engine: Engine, target: Target) -> ActorRunner:
+        return ActorRunner(
+            engine, target.with_policy(self.plan.policies[target.name]), lease=self.options.lease,
+            exhausted=partial(self._exhausted, target.name), ended=self._recycling.count,
+        )  # fmt: skip
+
     async def _start(self, tasks: TaskGroup, engine: Engine) -> None:
-        for target in self.system.actors.values():
-            adapted, exhausted = self._adapted(target), partial(self._exhausted, target.name)
-            self.runners[target.name] = ActorRunner(
-                engine, adapted, tasks, lease=self.options.lease, exhausted=exhausted
-            )
+        transport, namespace, register = engine.transport, engine.namespace, self.system.client.register
+        cancelled = CancelledSet(transport, namespace, self._cancelled)
+        engine.is_cancelled = cancelled.is_cancelled
+        sweep = Sweep(transport, namespace, register)
+        bindings = Bindings(register, sweep, self.runners, self.options.serves)
         attendant = Attendant(
-            engine.transport, engine.namespace, self.name, answer=self._answer, bind=self._bind, rescan=self._rescan
-        )
+            transport, namespace, self.name, answer=Control(self, sniffio.current_async_library()).answer,
+            bind=bindings.bind, rescan=bindings.rescan,
+        )  # fmt: skip
+        self._reloading = Reloading(
+            self.supervisor, self.runners, child=self._child, announce=bindings.announce,
+            grace=lambda: self.options.shutdown_timeout,
+        )  # fmt: skip
+        await tasks.start(cancelled.run)
         await tasks.start(attendant.run)
-        await self._rescan()
+        await bindings.rescan()
+        tasks.start_soon(bindings.keep)
+        tasks.start_soon(self._supervise)
+        await self._up.wait()
+        if self._failure is not None:
+            raise _boot_failure(self._failure)
 
-    def _adapted(self, target: Target) -> Target:
-        if self.options.concurrency is None:
-            return target
-        return target.with_policy(target.policy.merged({"concurrency": self.options.concurrency}, "concurrency"))
+    async def _supervise(self) -> None:
+        try:
+            await self.supervisor.run(self._root)
+        except SupervisionError as error:
+            self._failure = error
+            if self._up.is_set():
+                self._shutdown.request(str(error), EXIT_GAVE_UP)
+                if not self._owns_process:
+                    raise
+        finally:
+            self._ended.set()
+            self._up.set()
 
-    async def _register(self, runner: ActorRunner) -> None:
-        target = runner.target
-        home = Mailbox(target.policy.queue, 0, target.name)
-        if not self.options.serves(home.queue):
-            return
-        details = {"lanes": 1, "parameters": str(target.parameters), "version": 1, "timeout": target.policy.timeout}
-        await self.system.client.register.announce(home, details)
-        await runner.bind(home)
-
-    async def _rescan(self) -> None:
+    def _cancelled(self, task_id: str) -> None:
         for runner in self.runners.values():
-            await self._register(runner)
-        for entry in await self.system.client.register.entries():
-            await self._bind(entry.mailbox)
+            runner.cancelled(task_id)
 
-    async def _bind(self, mailbox: Mailbox) -> None:
-        runner = self.runners.get(mailbox.actor)
-        if runner is not None and self.options.serves(mailbox.queue):
-            try:
-                await runner.bind(mailbox)
-            except ConfigError as error:
-                log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
+    # ---- what others ask of it
+
+    @property
+    def system_name(self) -> str:
+        return self.system.name
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that it serves, as far as its actors have mailboxes there."""
+        return sorted({mailbox.queue for runner in self.runners.values() for mailbox in runner.mailboxes})
 
     @property
     def abandoned(self) -> int:
@@ -181,19 +274,11 @@ class Worker:
         """Whether nothing is in progress here."""
         return not any(runner.jobs for runner in self.runners.values())
 
-    def _answer(self, verb: str, question: Mapping[str, object]) -> object | None:
-        if verb != "find":
-            return None
-        for runner in self.runners.values():
-            if any(job.run is not None and job.envelope.id == question.get("id") for job in runner.jobs):
-                return {"worker": self.name, "state": "held"}
-            if any(str(mailbox) == question.get("mailbox") for mailbox in runner.mailboxes):
-                return {"worker": self.name, "state": "served"}
-        return None
-
     def _exhausted(self, actor: str) -> None:
-        log.error("actor %r: too many of its threads do not stop: draining, then exit %d", actor, EXIT_ABANDONED)
-        self._shutdown.request(f"abandoned threads of {actor}", EXIT_ABANDONED)
+        log.error("actor %r: too many of its threads do not stop: draining, then exit %d", actor, EXIT_GAVE_UP)
+        self._shutdown.request(f"abandoned threads of {actor}", EXIT_GAVE_UP)
+
+    # ---- stopping
 
     async def _drain(self) -> None:
         if self._drained:
@@ -201,6 +286,8 @@ class Worker:
         self._drained = True
         # Shielded: a program that is cancelled loses no outcome that exists (test_a_stop_while_settling).
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
+            for runner in self.runners.values():
+                runner.draining = True
             for runner in self.runners.values():
                 await runner.stop_pulling()
         try:
@@ -213,6 +300,11 @@ class Worker:
                 for runner in self.runners.values():
                     runner.cancel_running()
                 await self._finished()
+            # Shielded: and its actors close what they have opened (test_a_cancelled_program_tears_its_actors_down).
+            bound = anyio.current_time() + self.options.stop_timeout + SETTLE_WITHIN
+            with anyio.CancelScope(shield=True, deadline=bound):
+                self._root.stopping.set()
+                await self._ended.wait()
 
     async def _finished(self) -> None:
         for runner in self.runners.values():
@@ -222,6 +314,19 @@ class Worker:
         await self._shutdown.impatient.wait()
         log.info("second signal: cancelling what runs")
         self._grace.cancel()
+
+    def _dump(self) -> None:
+        jobs = [job.delivery.message.subject for runner in self.runners.values() for job in runner.jobs]
+        log.warning("SIGUSR1: %s", report(self.supervisor.tree(), jobs))
+
+    def _ask_for_reload(self) -> None:
+        self._reload_asked.set()
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked = anyio.Event()
+            await self.reload()
 
     async def _until_done(self) -> None:
         while not self._shutdown.requested.is_set():
@@ -246,30 +351,35 @@ class Worker:
         return max(0.0, min(ends) - time.monotonic()) if ends else float("inf")
 
 
-@asynccontextmanager
-async def _shelter() -> AsyncGenerator[TaskGroup, None]:
-    """A task group that the cancellation of its surroundings does not reach; it is cancelled at its end."""
+def _boot_failure(failure: SupervisionError) -> ActorqError:
+    """Why it cannot start: what the broker or the settings lack, rather than whose start it was that met it."""
+    cause = failure.__cause__
+    return cause if isinstance(cause, TransportError | ConfigError) else failure
 
-    async def stay(*, task_status: TaskStatus[TaskGroup]) -> None:
-        # Shielded: an outcome that exists must not be lost to a cancellation (test_a_stop_while_settling).
-        with anyio.CancelScope(shield=True):
-            async with anyio.create_task_group() as inner:
-                task_status.started(inner)
-                await anyio.sleep_forever()
-            if not inner.cancel_scope.cancel_called:
-                raise InternalError("the worker's tasks were cancelled by none of its own: please report this")
 
-    outer = anyio.create_task_group()
-    await outer.__aenter__()
-    try:
-        group: TaskGroup = await outer.start(stay)
-        try:
-            yield group
-        finally:
-            group.cancel_scope.cancel()
-    finally:
-        # Not given the body's exception: that one passes as it is, not wrapped into a group.
-        await outer.__aexit__(None, None, None)
+# Keys of [worker] that are called otherwise in WorkerOptions.
+_OPTIONS = {"ack_wait": "lease", "exclude_queues": "exclude"}
+
+
+def options_of(config: Config) -> WorkerOptions:
+    """What the keys of [worker] say; ``concurrency`` is part of the plan."""
+    known = {field.name for field in fields(WorkerOptions)} - {"concurrency"}
+    given = {_OPTIONS.get(key, key): value for key, value in config.worker.items() if value is not None}
+    return WorkerOptions(**{name: value for name, value in given.items() if name in known})
+
+
+def declared_by(system: ActorSystem) -> Declared:
+    """What a program's code says of its actors and supervisors."""
+    actors = system.actors.values()
+    return Declared(
+        {actor.name: actor.policy for actor in actors},
+        {actor.name: actor.given for actor in actors},
+        system.supervisors,
+    )
+
+
+def _draft(config: str | Path | None) -> Draft:
+    return Draft(Config()) if config is None else read(str(config), os.environ)
 
 
 def _default_name() -> str:

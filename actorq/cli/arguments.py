@@ -11,7 +11,7 @@ from typing import Any
 from actorq.cli.exits import USAGE, Exit
 from actorq.core.annotations import Misfit, Slot
 from actorq.core.convert import Call
-from actorq.runtime.target import Target
+from actorq.runtime.target import Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Texts:
         """What they stand for where the actor is not known."""
         return tuple(value(text) for text in self.args), {name: value(text) for name, text in self.kwargs.items()}
 
-    def fitting(self, target: Target) -> Call:
-        """The same for an actor that is known. What fits no way is left for it to refuse."""
-        signature = inspect.signature(target.handler, eval_str=True)
-        given = [p for p in signature.parameters.values() if p.name != target.parameters.context]
+    def fitting(self, method: Method) -> Call:
+        """The same for what is known to take them. What fits no way is left for it to refuse."""
+        signature = inspect.signature(method.function, eval_str=True)
+        given = [p for p in signature.parameters.values() if p.name != method.parameters.context]
         try:
             bound = signature.replace(parameters=given).bind_partial(*self.args, **self.kwargs)
         except TypeError:

@@ -7,9 +7,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import IO, Any, cast
+
+Forms = Mapping[str, Callable[[Any], str]]
+NO_FORMS: Forms = MappingProxyType({})
 
 
 def data(text: str) -> None:
@@ -70,3 +74,39 @@ def colourful(stream: IO[str]) -> bool:
 def masked(url: str) -> str:
     """A transport's URL without user, password or token."""
     return re.sub(r"(^|//|,)[^/@,]+@", r"\1***@", url)
+
+
+def listing(rows: Sequence[Mapping[str, Any]], empty: str, *, as_json: bool, forms: Forms = NO_FORMS) -> None:
+    """What was asked for in rows of the same keys: a table with a header, or one array.
+
+    ``empty`` is said where there are none. ``forms``: how values of a column look in the table.
+    """
+    if as_json:
+        document(list(rows))
+    elif rows:
+        cells = [[forms.get(name, _cell)(value) for name, value in row.items()] for row in rows]
+        data(columns([list(rows[0]), *cells]))
+    else:
+        talk(empty)
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, cast("Sequence[object]", value))) or "-"
+    return " ".join(shown(value).split())
+
+
+def span(seconds: float | None) -> str:
+    """A duration in its two largest units: ``3d4h``, ``2m5s``; ``-`` for None."""
+    if seconds is None:
+        return "-"
+    left, parts = int(max(0.0, seconds)), list[str]()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (parts and len(parts) < 2):
+            parts.append(f"{count}{unit}")
+    return "".join(parts[:2]) or "0s"

@@ -10,6 +10,9 @@ from cyclopts import Group, Parameter, Token
 
 from actorq.cli.exits import USAGE, Exit
 from actorq.cli.target import load
+from actorq.config.config import Config
+from actorq.config.plan import sound
+from actorq.config.reading import Draft, read
 from actorq.errors import ActorqError
 from actorq.model.address import Namespace
 from actorq.model.durations import duration
@@ -62,14 +65,48 @@ class Common:
     namespace: Annotated[
         str | None, Parameter(env_var="ACTORQ_NAMESPACE", help="Instead of the target's system name.")
     ] = None
+    config_file: Annotated[
+        str | None, Parameter(name="--config", env_var="ACTORQ_CONFIG", help="Configuration file. [or ./actorq.toml]")
+    ] = None
     as_json: Annotated[bool, Parameter(name="--json", show_default=False, help="One JSON document.")] = False
 
     def __repr__(self) -> str:
         return f"<Common {self.namespace}>"
 
+    def draft(self) -> Draft:
+        """What the file, the environment and these flags say. Raises nothing: problems are in it."""
+        draft = read(self.config_file, os.environ)
+        config = draft.config
+        # Over the file, as all of the environment; below the code where the file says nothing (see connect).
+        config = config.laid_over(
+            {path: value for path, value in nats_environment().items() if config.is_from_file(path)}
+        )
+        return replace(draft, config=config.laid_over(self.flags()))
+
+    def flags(self) -> dict[str, tuple[str, object]]:
+        """The flags that were given, by the paths of the keys that they stand for, each with its name."""
+        given: dict[str, tuple[str, object]] = {}
+        if self.namespace is not None:
+            of_environment = os.environ.get("ACTORQ_NAMESPACE") == self.namespace
+            given["namespace"] = "env ACTORQ_NAMESPACE" if of_environment else "flag --namespace", self.namespace
+        if self.server is not None:
+            given["nats.servers"] = "flag --server", tuple(self.server.split(","))
+        for key in ENVIRONMENT:
+            if (value := getattr(self, key)) is not None:
+                given[f"nats.{key}"] = f"flag --{key.replace('tls_', 'tls')}", value
+        return given
+
+    def target(self, app: str | None) -> str | None:
+        """MODULE:SYSTEM: ``app``, else what the file says. Raises ConfigError with all problems of the file."""
+        found: str | None = app or sound(self.draft()).get("worker.app")
+        return found
+
     def reach(self, app: str | None, *, reading: bool = False) -> ActorSystem:
-        """The system to speak to from outside its processes; ``reading`` makes no streams. Raises Exit."""
-        system = self.system(app)
+        """The system to speak to from outside its processes; ``reading`` makes no streams. Raises Exit.
+
+        Who only reads can do without the code, which may not be there: it is not asked for where the namespace is known.
+        """
+        system = self.system(app if reading else self.target(app))
         if system.url.startswith("memory:"):
             raise Exit(
                 USAGE,
@@ -81,28 +118,48 @@ class Common:
         return system
 
     def system(self, app: str | None) -> ActorSystem:
-        """The target's system, or a bare one for the namespace, connected as the flags say. Raises Exit."""
-        if app is not None:
-            system = load(app)
-            if self.namespace is not None:
-                system.namespace = Namespace.of(self.namespace)
-        elif self.namespace is not None:
-            system = ActorSystem(self.namespace)
-        else:
+        """The target's system, or a bare one for the namespace, set up as flags, environment and file say.
+
+        Raises Exit, or ConfigError with all problems of the file.
+        """
+        config = sound(self.draft())
+        if app is None and config.namespace is None:
+            app = config.get("worker.app")
+        if app is None and config.namespace is None:
             raise Exit(
-                USAGE, "which system? give --namespace NAME or --app MODULE:SYSTEM (or ACTORQ_NAMESPACE, ACTORQ_APP)"
+                USAGE,
+                "which system? give --namespace NAME or --app MODULE:SYSTEM (or ACTORQ_NAMESPACE, ACTORQ_APP, or"
+                " namespace or worker.app in actorq.toml)",
             )
-        self.connect(system)
+        system = load(app) if app is not None else ActorSystem(str(config.namespace))
+        self.connect(system, config)
         return system
 
-    def connect(self, system: ActorSystem) -> None:
-        """Lay the connection flags over a system's own settings, and those over the environment's."""
-        environment: dict[str, Any] = {
-            key: os.environ[name] for key, name in ENVIRONMENT.items() if os.environ.get(name)
-        }
-        flags = {key: value for key in ENVIRONMENT if (value := getattr(self, key)) is not None}
-        system.connection = environment | system.connection | flags
-        system.transport = self.server or system.transport
+    def connect(self, system: ActorSystem, config: Config | None = None) -> None:
+        """Lay flags and file over a system's own settings, and those over the environment's."""
+        config = sound(self.draft()) if config is None else config
+        given = config.nats
+        environment = {path.removeprefix("nats."): value for path, (_, value) in nats_environment().items()}
+        environment.pop("servers", None)  # the system looks there itself
+        own = {key: value for key, value in given.items() if key not in ("servers", "send_timeout")}
+        system.connection = environment | system.connection | own
+        system.transport = ",".join(given["servers"]) if "servers" in given else system.transport
+        system.send_timeout = given.get("send_timeout", system.send_timeout)
+        system.streams = config.streams(system.streams)
+        if config.namespace is not None:
+            system.namespace = Namespace.of(config.namespace)
+
+
+def nats_environment() -> dict[str, tuple[str, Any]]:
+    """What variables that are not actorq's own say, by the paths of the keys that they stand for."""
+    found: dict[str, tuple[str, Any]] = {}
+    for name in ("ACTORQ_TRANSPORT", "NATS_URL"):
+        if url := os.environ.get(name):
+            found.setdefault("nats.servers", (f"env {name}", tuple(url.split(","))))
+    for key, name in ENVIRONMENT.items():
+        if value := os.environ.get(name):
+            found[f"nats.{key}"] = f"env {name}", value
+    return found
 
 
 DEFAULTS = Common()

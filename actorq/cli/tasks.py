@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 import anyio
 
 from actorq.cli.arguments import Texts
-from actorq.cli.exits import CONFIGURATION, INTERRUPTED, OK, TIMED_OUT, USAGE, Exit, known_as, without_task
+from actorq.cli.exits import CONFIGURATION, INTERRUPTED, OK, TIMED_OUT, Exit, known_as, without_task
 from actorq.cli.output import data, document, fields, moment, shown, talk
 from actorq.cli.settings import DEFAULTS, App, Common, Seconds
 from actorq.client import Whereabouts
-from actorq.errors import ConfigError, ResultTimeout
+from actorq.errors import ConfigError, ResultTimeout, TaskError
 from actorq.handle import Handle
 from actorq.model.address import parse_address, token
 from actorq.system import ActorSystem
 
 SHORTEST_CONNECT = 1.0
+WATCH_EVERY = 0.25
+ENDED = ("succeeded", "failed", "cancelled", "expired")
 
 
 class Wait:
@@ -69,7 +72,7 @@ def send(
     Parameters
     ----------
     actor
-        Its name.
+        Its name, or ACTOR.METHOD for one that is a class.
     args
         Arguments, each JSON or else text: 3 is a number, '"3"' is text; with --app also 3 where the actor takes text.
     kw
@@ -79,14 +82,14 @@ def send(
     timeout
         Take at most so long, connecting included: seconds, or 30s, 5m. Implies --wait.
     """
-    _check(actor)
+    name, _ = parse_address(actor)
     texts = Texts.of(args, kw or ())
     system = common.reach(app)
-    target = system.actors.get(actor)
+    target = system.actors.get(name)
     if app is not None and target is None:
         known = ", ".join(sorted(system.actors)) or "none"
-        talk(f"actorq: {system.name} has no actor {actor!r} (it has {known}): sent for whoever may have it")
-    arguments, keywords = texts.values() if target is None else texts.fitting(target)
+        talk(f"actorq: {system.name} has no actor {name!r} (it has {known}): sent for whoever may have it")
+    arguments, keywords = texts.values() if target is None else texts.fitting(target.at(actor))
     # Who misspells a namespace makes a new one: that has to be seen.
     logging.getLogger("actorq.nats").setLevel(logging.INFO)
     waiting = Wait(timeout)
@@ -103,12 +106,6 @@ def send(
         return OK
 
     return waiting.run(system, work)
-
-
-def _check(actor: str) -> None:
-    name, method = parse_address(actor)
-    if method is not None:
-        raise Exit(USAGE, f"{actor!r} names a method, and actors are functions in this version: send to {name!r}")
 
 
 def result(task_id: str, /, *, timeout: Seconds | None = None, app: App = None, common: Common = DEFAULTS) -> int:
@@ -128,7 +125,7 @@ def result(task_id: str, /, *, timeout: Seconds | None = None, app: App = None, 
     async def work() -> int:
         return await _await(system.handle(task_id), waiting, common)
 
-    return _reading(system, waiting, work)
+    return reading(system, waiting, work)
 
 
 def show(task_id: str, /, *, app: App = None, common: Common = DEFAULTS) -> int:
@@ -153,10 +150,44 @@ def show(task_id: str, /, *, app: App = None, common: Common = DEFAULTS) -> int:
             data(str(remote_traceback).rstrip())
         return OK
 
-    return _reading(system, Wait(None), work)
+    return reading(system, Wait(None), work)
 
 
-def _reading(system: ActorSystem, waiting: Wait, work: Callable[[], Awaitable[int]]) -> int:
+def watch(task_id: str, /, *, timeout: Seconds | None = None, app: App = None, common: Common = DEFAULTS) -> int:
+    """Follow the states of a task until it has ended, then print its value.
+
+    Parameters
+    ----------
+    task_id
+        What `actorq send` printed, or a handle's id.
+    timeout
+        Take at most so long, connecting included: seconds, or 30s, 5m.
+    """
+    token(task_id, "task id")
+    system = common.reach(app, reading=True)
+    waiting = Wait(timeout, task_id)
+
+    async def work() -> int:
+        handle, state = system.handle(task_id), ""
+        with anyio.move_on_after(waiting.left):
+            while state not in ENDED:
+                last, state = state, await handle.status()
+                if state != last:
+                    talk(f"{moment(system.client.transport.now())}  {state}")
+                await _pause(handle)
+        return await _await(handle, waiting, common)
+
+    return reading(system, waiting, work)
+
+
+async def _pause(handle: Handle[Any]) -> None:
+    """Until the task ends, but not for long. What it ended with is told later."""
+    with suppress(TaskError, ResultTimeout):
+        await handle.result(timeout=WATCH_EVERY)
+
+
+def reading(system: ActorSystem, waiting: Wait, work: Callable[[], Awaitable[int]]) -> int:
+    """The same for a system that has to exist. Raises Exit where it does not."""
     try:
         return waiting.run(system, work)
     except ConfigError as error:

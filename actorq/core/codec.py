@@ -14,8 +14,9 @@ from typing import Any
 
 from actorq.core.values import to_wire
 from actorq.core.wire import MAX_CONTAINERS, Undecodable, pack, too_many, unpack, unpack_map
-from actorq.errors import PayloadTooLarge
+from actorq.errors import ConfigError, PayloadTooLarge
 from actorq.model.envelope import VERSION, DeadLetter, Envelope, ErrorInfo, Record
+from actorq.model.retry import Retry
 
 __all__ = [
     "Undecodable",
@@ -80,6 +81,9 @@ def _add_limits(e: Envelope, wire: dict[str, Any]) -> None:
         wire["dl"] = e.deadline
     if e.time_limit is not None:
         wire["tl"] = e.time_limit
+    if e.retry is not None:
+        r = e.retry
+        wire["rp"] = [r.max_attempts, r.initial, r.factor, r.max, r.jitter, list(r.no_retry), list(r.restart_on)]
     if e.reply is not None:
         wire["rt"] = e.reply
 
@@ -244,6 +248,15 @@ def _items(value: Any) -> tuple[Any, ...]:
     raise ValueError("not a list")
 
 
+def _retry(value: Any) -> Retry:
+    try:
+        if len(fields := _items(value)) == 7:
+            return Retry(*fields)
+    except (ConfigError, OverflowError) as error:
+        raise ValueError("not a retry policy") from error
+    raise ValueError("not a retry policy")
+
+
 def _error(value: Any) -> ErrorInfo:
     fields = {name: _ERROR[name](given) for name, given in _text_map(value).items() if name in _ERROR}
     if "type_name" not in fields or "message" not in fields:
@@ -271,6 +284,7 @@ _ENVELOPE: dict[str, tuple[str, Check]] = {
     "ex": ("expires", _number),
     "dl": ("deadline", _number),
     "tl": ("time_limit", _number),
+    "rp": ("retry", _retry),
     "rt": ("reply", _reply),
     "k": ("frames", _items),
     "tp": ("trace", _of(dict, "a map of text", lambda v: all(type(t) is str for pair in v.items() for t in pair))),

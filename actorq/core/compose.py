@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from actorq.core.retrying import named
 from actorq.core.values import to_wire
 from actorq.errors import UsageError
 from actorq.model.envelope import Envelope
@@ -45,6 +46,7 @@ def compose(
         expires=_moment(options.expires, start),
         deadline=deadline,
         time_limit=options.time_limit,
+        retry=None if options.retry is None else named(options.retry),
         reply=None if options.ignore_result else ttl,
         trace=None if parent is None else parent.trace,
         meta=_metadata(options.meta, {} if parent is None else parent.meta),

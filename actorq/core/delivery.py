@@ -13,9 +13,6 @@ from msgspec.structs import replace
 
 from actorq.model.envelope import Envelope, Record
 
-_REPLACEABLE = frozenset({"failed", "expired"})
-
-
 @dataclass(frozen=True, slots=True)
 class Held:
     """The copy in hand: its task's id, its own sequence in the task stream, the generation that it carries."""
@@ -120,9 +117,19 @@ def record_refused(own: Held, record: Record, sequence: int) -> Replace | Repeat
     """The own outcome was not stored because ``record`` is there, as ``sequence``: which of the two counts (D-1)?"""
     if not record.terminal:
         return AckUnrun() if record.generation > own.generation else Replace(sequence)
-    if record.state in _REPLACEABLE and record.generation < own.generation:
+    if record.replaceable and record.generation < own.generation:
         return Replace(sequence)
     return Repeat(record)
+
+
+def cancellation(record: Record | None, generation: int) -> int | None:
+    """Of which generation the record of a cancelled task is (I-11); None: the task has ended, and nothing is written.
+
+    ``generation``: of the copy that waits, 0 without one. A lower one would be overruled by the revived task.
+    """
+    if record is None:
+        return generation
+    return None if record.terminal else max(record.generation, generation)
 
 
 def reissue(envelope: Envelope, deliveries: int, own: Held, *, retry: bool = False, at: float | None = None) -> Reissue:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from actorq.errors import InvalidName
 
 NAME_RULE = "1 to 64 of A-Z a-z 0-9 _ -"
+PAUSED = "_pause"
+"""In place of an actor in a register subject: whether the queue is paused."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -68,6 +70,10 @@ class Namespace:
         """Filter over every task subject of a mailbox."""
         return f"{self.prefix}.t.{mailbox}.*"
 
+    def every(self, kind: str, queue: str = "*", actor: str = "*") -> str:
+        """Filter over the task (``t``) or schedule (``s``) subjects of a queue and actor, in any lane."""
+        return f"{self.prefix}.{kind}.{queue}.*.{actor}.*"
+
     def copies(self, actor: str, key: str) -> str:
         """Filter over every copy of a task, waiting or scheduled, in any queue and lane (``actor`` may be ``*``)."""
         return f"{self.prefix}.*.*.*.{actor}.{key}"
@@ -85,6 +91,22 @@ class Namespace:
     def wake(self, origin: str, task_id: str = "*") -> str:
         """Where a stored result is announced; without an id the filter over all of one origin."""
         return f"{self.prefix}.n.{origin}.{task_id}"
+
+    def pause(self, queue: str) -> str:
+        """Register record that says whether a queue is paused (``*``: filter over all)."""
+        return f"{self.prefix}.m.{queue}.0.{PAUSED}"
+
+    def cancel(self, task_id: str = "*") -> str:
+        """Where a cancellation is stored; without an id the filter over all."""
+        return f"{self.prefix}.x.{task_id}"
+
+    def cancelled(self) -> str:
+        """Filter over the announcements of cancellations."""
+        return f"{self.prefix}.n.x.*"
+
+    def control(self, verb: str, worker: str = "all") -> str:
+        """Where workers are asked; one of them by its name."""
+        return f"{self.prefix}.c.{worker}.{verb}"
 
     def dead(self, queue: str, actor: str, task_id: str) -> str:
         return f"{self.prefix}.d.{queue}.{actor}.{task_id}"

@@ -14,6 +14,7 @@ Duration = float | int | str | timedelta
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile("".join(rf"(?:{_NUMBER}{unit})?" for unit in ("d", "h", "m(?!s)", "s", "ms")), re.ASCII)
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _SECONDS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _SIZE = re.compile(rf"{_NUMBER} ?([kKMGT]?)(i?)B", re.ASCII)
 _RATE = re.compile(rf"{_NUMBER}/(\d*(?:ms|s|m|h|d))", re.ASCII)
@@ -30,6 +31,10 @@ class Rate:
     @property
     def per_second(self) -> float:
         return self.count / self.per
+
+    def __str__(self) -> str:
+        unit = next((unit for unit, seconds in _UNITS.items() if seconds == self.per), f"{self.per:g}s")
+        return f"{self.count:g}/{unit}"
 
 
 def duration(value: object, what: str) -> float:

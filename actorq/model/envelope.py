@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from actorq.model.address import parse_address
+from actorq.model.retry import Retry
 
 VERSION = 1
 
@@ -21,7 +22,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     ``args`` and ``kwargs`` hold wire values: what MessagePack and the extension types of C-1 can carry.
     ``reply`` says where the outcome goes: None for nowhere, a number for a result record with that time to live, a
-    subject for a reply slot. ``extra`` keeps keys that this version does not know.
+    subject for a reply slot. ``retry``: the call's own policy, classes by name; None: the actor's. ``extra`` keeps keys
+    that this version does not know.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
     deadline: float | None = None
     time_limit: float | None = None
+    retry: Retry | None = None
     reply: float | str | None = None
     frames: tuple[Any, ...] = ()
     trace: Mapping[str, str] | None = None
@@ -89,6 +92,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def terminal(self) -> bool:
         return self.state != "retrying"
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether an outcome of a higher generation may take its place (D-1)."""
+        return self.state in ("failed", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,18 @@ class ConsumerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """How a consumer stands. ``waiting``: messages never delivered; ``held``: delivered, not acknowledged.
+
+    ``pullers``: requests that wait for messages, over all workers; each consumer with credit has one at least.
+    """
+
+    waiting: int
+    held: int
+    pullers: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamSettings:
     """How the streams of a namespace are made. Durations in seconds. ``manage``: create, verify or none."""
 

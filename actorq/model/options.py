@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from actorq.errors import UsageError
 from actorq.model.address import token
 from actorq.model.durations import Duration, duration
+from actorq.model.retry import Retry
 
 
 class CallOptions(TypedDict, total=False):
@@ -23,6 +24,7 @@ class CallOptions(TypedDict, total=False):
     timeout: Duration | None
     deadline: Duration | datetime
     task_id: str
+    retry: Retry
     result_ttl: Duration
     ignore_result: bool
     send_timeout: Duration
@@ -42,6 +44,7 @@ class SendOptions:
     time_limit: float | None = None
     deadline: float | datetime | None = None
     task_id: str | None = None
+    retry: Retry | None = None
     result_ttl: float | None = None
     ignore_result: bool = False
     send_timeout: float | None = None
@@ -50,7 +53,7 @@ class SendOptions:
 
 NO_OPTIONS = SendOptions()
 NO_LIMIT = -1.0
-_LATER_CALL = ("priority", "unique", "retry")
+_LATER_CALL = ("priority", "unique")
 _FIELDS = {"delay": "start", "eta": "start", "timeout": "time_limit"}
 
 
@@ -72,18 +75,22 @@ def send_options(given: Mapping[str, Any], base: SendOptions = NO_OPTIONS) -> Se
 
 def _call_value(name: str, value: Any, what: str) -> object:
     match name:
-        case "queue" | "task_id":
-            return token(value, what)
+        case "queue" | "task_id" | "retry" | "meta":
+            return _CHECKS[name](value, what)
         case "eta" | "expires" | "deadline" if name == "eta" or isinstance(value, datetime):
             return _moment(value, what)
         case "timeout" if value is None:
             return NO_LIMIT
         case "ignore_result":
             return bool(value)
-        case "meta":
-            return _metadata(value, what)
         case _:
             return duration(value, what)
+
+
+def _retry(value: object, what: str) -> Retry:
+    if isinstance(value, Retry):
+        return value
+    raise UsageError(f"{what} is {value!r}: use Retry(max_attempts=...)")
 
 
 def _metadata(value: Any, what: str) -> dict[str, Any]:
@@ -103,3 +110,8 @@ def _moment(value: object, what: str) -> datetime:
     if value.tzinfo is None:
         raise UsageError(f"{what}: {value.isoformat()} has no time zone; write datetime.now(UTC) + timedelta(...)")
     return value
+
+
+_CHECKS: Mapping[str, Callable[[Any, str], object]] = {
+    "queue": token, "task_id": token, "retry": _retry, "meta": _metadata,
+}  # fmt: skip

@@ -17,11 +17,31 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task is over without a value. ``reason``: why it goes to the dead letters (F-3)."""
+    """The task is over without a value. ``reason``: why it goes to the dead letters (F-3).
+
+    ``restart``: the failure asks for a restart of the actor, too.
+    """
 
     error: ErrorInfo
     reason: str
     state: str = "failed"
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The attempt failed; the next one is to start ``delay`` seconds from now. ``restart``: as in Failed."""
+
+    error: ErrorInfo
+    delay: float
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The handler put it off: it is to run again ``delay`` seconds from now. This was no attempt."""
+
+    delay: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +53,13 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """It was not run, or not to its end, and is to be run elsewhere; this was no attempt."""
+    """It was not run, or not to its end, and is to be run elsewhere; this was no attempt.
+
+    ``delay``: not before so many seconds have passed. ``lost``: its process ended, which counts as a lost lease (D-5).
+    """
+
+    delay: float = 0.0
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +74,4 @@ class Left:
     why: str
 
 
-Outcome = Done | Failed | Repeated | HandedBack | Superseded | Left
+Outcome = Done | Failed | Again | Snoozed | Repeated | HandedBack | Superseded | Left

@@ -36,7 +36,7 @@ def _kinds(kinds: Any, what: str) -> tuple[Kind, ...]:
 
 def _is_kind(kind: object) -> bool:
     if isinstance(kind, str):
-        return all(part.isidentifier() for part in kind.split("."))
+        return all(part.isidentifier() or part == "<locals>" for part in kind.split("."))
     return isinstance(kind, type) and issubclass(kind, BaseException)
 
 

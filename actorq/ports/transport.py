@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec, Message, Publication
+from actorq.model.message import Backlog, Confirmation, ConnectionSettings, ConsumerSpec, Message, Publication
 
 
 class Delivery(Protocol):
@@ -117,6 +117,17 @@ class Transport(Protocol):
 
     async def scan(self, subject: str) -> Sequence[Message]:
         """The newest message of every subject that matches a filter, at most 1,024; may lag. Raises TransportError."""
+        ...
+
+    async def browse(self, subject: str, *, after: int = 0, limit: int = 256) -> Sequence[Message]:
+        """Stored messages that match a filter, oldest first, of a sequence above ``after``; may lag.
+
+        Fewer than ``limit``: there are no more. Raises TransportError.
+        """
+        ...
+
+    async def backlog(self, consumer: str) -> Backlog | None:
+        """How the durable consumer of this name stands; None if there is none. Raises TransportError."""
         ...
 
     async def delete(self, message: Message) -> bool:

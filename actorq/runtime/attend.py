@@ -18,12 +18,11 @@ from actorq.ports.transport import Subscription, Transport
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
-RESCAN = 30.0
 Answer = Callable[[str, Mapping[str, object]], object | None]
 
 
 class Attendant:
-    """Answers control questions and tells of mailboxes, new ones at once and missed ones by a slow rescan."""
+    """Answers control questions and tells of mailboxes, new ones at once, and after a lost connection of all."""
 
     def __init__(
         self,
@@ -52,10 +51,7 @@ class Attendant:
             try:
                 task_status.started()
                 while True:
-                    message: Message | None = None
-                    with anyio.move_on_after(RESCAN):
-                        message = await heard.receive()
-                    await self._attend(message)
+                    await self._attend(await heard.receive())
             finally:
                 for subscription in listening:
                     subscription.close()

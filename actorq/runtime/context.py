@@ -9,13 +9,15 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.lowlevel import EventLoopToken
 
 from actorq.client import RUNNING
 from actorq.core.ids import derive_id, origin_of
+from actorq.errors import UsageError
+from actorq.model.durations import Duration, duration
 from actorq.model.envelope import Envelope
 from actorq.runtime.slots import Slots
 
@@ -103,6 +105,45 @@ class Run:
             self._slots.release()
 
 
+class Directive(BaseException):
+    """What a handler raises to say what becomes of its message. No Exception, so that it is not swallowed by chance."""
+
+
+class RetryDirective(Directive):
+    """Make another attempt. ``delay``: seconds, None: as the policy has it."""
+
+    def __init__(self, delay: float | None) -> None:
+        super().__init__("the handler asked for another attempt with ctx.retry()")
+        self.delay = delay
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The error that it was raised from or while it was handled, None if there is none."""
+        return self.__cause__ or (None if self.__suppress_context__ else self.__context__)
+
+
+class SnoozeDirective(Directive):
+    """Run it again after ``delay`` seconds; this was no attempt."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(f"the handler put the task off by {delay:g} s with ctx.snooze()")
+        self.delay = delay
+
+
+class RejectDirective(Directive):
+    """Never run it again. Its text is the reason."""
+
+
+def directive_in(error: BaseException) -> Directive | None:
+    """The directive that was raised, also where task groups wrapped it, alone, into a group; None for any other."""
+    while isinstance(error, BaseExceptionGroup):
+        held = cast("tuple[BaseException, ...]", error.exceptions)
+        if len(held) > 1:
+            return None
+        error = held[0]
+    return error if isinstance(error, Directive) else None
+
+
 class Context:
     """A handler's view of its own run; a parameter annotated ``Context`` receives it.
 
@@ -164,6 +205,33 @@ class Context:
     def cancelled(self) -> bool:
         """True once this run is to stop: its time limit, a shutdown or a lost lease. Threads may poll it."""
         return self._run.cancelled
+
+    def retry(self, delay: Duration | None = None) -> RetryDirective:
+        """``raise ctx.retry(delay="5s")``: this attempt has failed, make another one.
+
+        It starts after ``delay``, else after the policy's backoff. After the last attempt the task is a dead letter
+        with the error from which (or while handling which) this was raised. Nothing happens if it is not raised.
+        Raises ConfigError for what is no duration.
+        """
+        return RetryDirective(None if delay is None else duration(delay, "ctx.retry: delay"))
+
+    def snooze(self, delay: Duration) -> SnoozeDirective:
+        """``raise ctx.snooze("10m")``: run the task again after ``delay``; this was no attempt.
+
+        A task may be put off without end. Nothing happens if it is not raised. Raises ConfigError for what is no
+        duration.
+        """
+        return SnoozeDirective(duration(delay, "ctx.snooze: delay"))
+
+    def reject(self, reason: str) -> RejectDirective:
+        """``raise ctx.reject("no such order")``: the task is a dead letter at once.
+
+        Whoever awaits it gets DeadLettered with this text. Nothing happens if it is not raised. Raises UsageError for
+        a reason that is no text.
+        """
+        if not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"ctx.reject: the reason is {reason!r}: give a text")
+        return RejectDirective(reason)
 
     async def send(self, to: str, /, *args: Any, **kwargs: Any) -> Any:
         """Send a task by name; gives its Handle. Repeating this run sends the same task, not another one."""

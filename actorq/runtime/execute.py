@@ -1,7 +1,8 @@
 """Run one task: a pipe of small steps from a delivery to an outcome.
 
-decode -> (slot) -> look -> resolve -> admit -> invoke; the first step that knows the outcome ends the pipe. Settling
-the outcome is ``actorq.runtime.settle``; pulling, slots and the order of all this is ``actorq.runtime.mailbox``.
+decode -> (slot) -> look -> resolve -> admit -> invoke -> classify; the first step that knows the outcome ends the
+pipe. Classifying is ``actorq.runtime.classify``, settling the outcome ``actorq.runtime.settle``; pulling, slots and
+the order of all this is ``actorq.runtime.mailbox``.
 """
 
 from __future__ import annotations
@@ -12,32 +13,46 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from actorq.client import RUNNING, stored_record
 from actorq.core.codec import Undecodable, decode_envelope
-from actorq.core.delivery import AckUnrun, Held, Repeat, after_newer, after_record, must_look, over_budget
-from actorq.core.remote import describe
+from actorq.core.delivery import (
+    AckUnrun,
+    Held,
+    Repeat,
+    after_newer,
+    after_record,
+    last_delivery,
+    must_look,
+    over_budget,
+)
 from actorq.errors import InvalidArguments, InvalidName
 from actorq.model.address import Mailbox, Namespace, parse_address
-from actorq.model.envelope import Envelope, ErrorInfo
-from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeated, Superseded
+from actorq.model.envelope import Envelope
+from actorq.model.outcome import HandedBack, Left, Outcome, Repeated, Superseded
+from actorq.model.retry import Retry
 from actorq.ports.transport import Delivery, Transport
 from actorq.runtime.boundary import Raised, guarded
+from actorq.runtime.classify import cancelled, cut_short, dead, ended, late
 from actorq.runtime.context import Context, Run, Send
 from actorq.runtime.lookup import newest_copy, patiently
 from actorq.runtime.slots import Slots
-from actorq.runtime.target import Target
+from actorq.runtime.target import Method, Target
 from actorq.runtime.threads import ThreadCall, Threads
+
+if TYPE_CHECKING:
+    from actorq.runtime.isolate import Isolation
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 Middleware = Callable[[Context, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 _NOT_YET = Envelope(id="", to="")
+_NO_METHOD = Method.of("", lambda: None, "")
 
 
 @dataclass(slots=True)
@@ -53,11 +68,16 @@ class Engine:
     default_ttl: float = 3600.0
     state: Any = None
     middleware: tuple[Middleware, ...] = ()
+    is_cancelled: Callable[[Envelope, float], bool] = lambda _envelope, _stored_at: False
+    isolation: Isolation | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One delivery on its way through the pipe. ``ends_at``: when its lease is given up (on time.monotonic())."""
+    """One delivery on its way through the pipe. ``ends_at``: when its lease is given up (on time.monotonic()).
+
+    ``instance``: whose ``method`` it runs, None for a function.
+    """
 
     engine: Engine
     target: Target
@@ -66,6 +86,8 @@ class Job:
     mailbox: Mailbox
     delivery: Delivery
     envelope: Envelope = _NOT_YET
+    method: Method = _NO_METHOD
+    instance: object = None
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     run: Run | None = None
@@ -76,6 +98,8 @@ class Job:
     has_slot: bool = False
     lost: bool = False
     stopping: bool = False
+    cancelled: bool = False
+    back_off: float = 0.0
 
     @property
     def own(self) -> Held:
@@ -85,15 +109,28 @@ class Job:
     def repeated(self) -> bool:
         return must_look(self.envelope.repeat, self.delivery.deliveries)
 
-    def stop(self) -> None:
-        """End the run early, or do not start it; the message is to be handed back."""
-        self.stopping = True
+    @property
+    def retry(self) -> Retry:
+        """When its failed attempts are made again, as the call or else the actor has it."""
+        return self.envelope.retry or self.target.policy.retry
+
+    def stop(self, back_off: float = 0.0) -> None:
+        """End the run early, or do not start it; the message is to be handed back, due in ``back_off`` seconds."""
+        self.stopping, self.back_off = True, back_off
         self._interrupt()
 
     def lose(self) -> None:
         """The lease ran out: end the run early and leave the message to its next holder."""
         self.lost = True
         self._interrupt()
+
+    def heed(self, task_id: str) -> None:
+        """That task was cancelled. If it is this one: end the run early, or do not start it."""
+        if task_id not in (self.envelope.id, self.envelope.root):
+            return
+        if self.engine.is_cancelled(self.envelope, self.delivery.message.at):
+            self.cancelled = True
+            self._interrupt()
 
     def _interrupt(self) -> None:
         if self.waiting is not None:
@@ -105,7 +142,9 @@ class Job:
         """What becomes of a message that this worker may no longer start; None while it may."""
         if self.lost:
             return Left("its lease ran out before it started")
-        return HandedBack() if self.stopping else None
+        if self.cancelled:
+            return cancelled(self)
+        return HandedBack(self.back_off) if self.stopping else None
 
     def still_held(self) -> bool:
         """Whether its lease goes on."""
@@ -123,9 +162,11 @@ def decode(job: Job) -> Outcome | None:
     except (Undecodable, InvalidName) as error:
         # Somebody may wait for it: the record is written, whatever the message said of it.
         job.envelope = Envelope(id=message.subject.rsplit(".", 1)[1], to=name, reply=job.engine.default_ttl)
-        return _dead(job, "undecodable", f"the message cannot be decoded: {error}")
-    if method is not None:
-        return _dead(job, "unknown_method", f"actor {actor!r} has no method {method!r}")
+        return dead(job, "undecodable", f"the message cannot be decoded: {error}")
+    found = job.target.methods.get(method or "")
+    if found is None:
+        return dead(job, "unknown_method", job.target.lacks(method or ""))
+    job.method = found
     return None
 
 
@@ -151,33 +192,62 @@ async def look(job: Job) -> Outcome | None:
 
 def resolve(job: Job) -> Outcome | None:
     """Wire values to the handler's own types; arguments that do not fit are dead at once."""
+    if isolated(job) is not None:
+        return None  # its own code may run as they are rebuilt: where the handler does
     try:
-        job.args, job.kwargs = job.target.parameters.rebuild(job.envelope.args, job.envelope.kwargs)
+        job.args, job.kwargs = job.method.parameters.rebuild(job.envelope.args, job.envelope.kwargs)
     except InvalidArguments as error:
-        return _dead(job, "bad_arguments", str(error))
+        return dead(job, "bad_arguments", str(error))
     return None
 
 
 def admit(job: Job) -> Outcome | None:
-    """Lost leases, expiry and deadline, in this order."""
+    """Cancellation, lost leases, expiry and deadline, in this order."""
     envelope, now = job.envelope, job.engine.transport.now()
+    if job.engine.is_cancelled(envelope, job.delivery.message.at):
+        return cancelled(job)
     if over_budget(envelope, job.delivery.deliveries, job.engine.crash_budget):
-        return _dead(job, "crash_loop", f"{job.engine.crash_budget} runs of it were lost with their workers")
+        return dead(job, "crash_loop", f"{job.engine.crash_budget} runs of it were lost with their workers")
     if envelope.deadline is not None and now >= envelope.deadline:
-        return _late(job, "deadline", f"the deadline passed {now - envelope.deadline:.3g} s before it could start")
+        return late(job, "deadline", f"the deadline passed {now - envelope.deadline:.3g} s before it could start")
     if envelope.expires is not None and now >= envelope.expires:
-        return _late(job, "expired", f"it expired {now - envelope.expires:.3g} s before it could start")
+        return late(job, "expired", f"it expired {now - envelope.expires:.3g} s before it could start")
     return None
 
 
 async def invoke(job: Job) -> Outcome:
-    """Run the handler in its own scope, with the earlier of time limit and deadline. Never raises what it raised."""
-    run = job.run = Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
+    """Run the handler, here or in a process of its own. Never raises what it raised."""
+    if (isolation := isolated(job)) is not None:
+        return await isolation.attempt(job)
+    return await perform(job, new_run(job))
+
+
+def isolated(job: Job) -> Isolation | None:
+    """Whose process runs it, if not this one: as its policy has it, or where it can harm nobody else (D-5)."""
+    if job.target.policy.isolation == "process":
+        return job.engine.isolation
+    last = last_delivery(job.envelope, job.delivery.deliveries, job.engine.crash_budget)
+    return job.engine.isolation if last else None
+
+
+def new_run(job: Job) -> Run:
+    """The account of this attempt."""
+    return Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
+
+
+def start_clock(job: Job, run: Run) -> None:
+    """From now on the earlier of time limit and deadline holds."""
     job.limit, job.limited_by_deadline = time_limit(job)
     run.scope.deadline = anyio.current_time() + job.limit
     run.ends_at = time.monotonic() + job.limit
     job.ends_at = run.ends_at + job.engine.stop_timeout
     job.delivery.keep(job.limit + job.engine.stop_timeout, job.lose)
+
+
+async def perform(job: Job, run: Run) -> Outcome:
+    """Run the handler in this process, in a scope of its own."""
+    job.run = run
+    start_clock(job, run)
     call, thread = _call(job, run)
     token = RUNNING.set(run)
     result: Any = None
@@ -187,8 +257,8 @@ async def invoke(job: Job) -> Outcome:
     finally:
         RUNNING.reset(token)
     if run.scope.cancelled_caught or (run.cancelled and isinstance(result, Raised)):
-        return _cut_short(job, abandoned=thread is not None and not await thread.ended_in_time())
-    return _ended(job, result)
+        return cut_short(job, abandoned=thread is not None and not await thread.ended_in_time())
+    return ended(job, result)
 
 
 def time_limit(job: Job) -> tuple[float, bool]:
@@ -203,13 +273,14 @@ def time_limit(job: Job) -> tuple[float, bool]:
 
 
 def _call(job: Job, run: Run) -> tuple[Callable[[], Awaitable[Any]], ThreadCall | None]:
-    engine, target = job.engine, job.target
+    engine, method = job.engine, job.method
     context = Context(run, state=engine.state, send=engine.send)
     kwargs = job.kwargs
-    if target.parameters.context is not None:
-        kwargs = {**kwargs, target.parameters.context: context}
-    plain = functools.partial(target.handler, *job.args, **kwargs)
-    thread = None if target.is_async else job.threads.call(plain)
+    if method.parameters.context is not None:
+        kwargs = {**kwargs, method.parameters.context: context}
+    function = getattr(job.instance, method.name) if method.name else method.function
+    plain = functools.partial(function, *job.args, **kwargs)
+    thread = None if method.is_async else job.threads.call(plain)
     call: Callable[[], Awaitable[Any]] = functools.partial(_awaited, plain if thread is None else thread)
     for layer in reversed(engine.middleware):
         call = functools.partial(layer, context, call)
@@ -222,46 +293,3 @@ async def _awaited(call: Callable[[], Any]) -> Any:
     while inspect.isawaitable(result):
         result = await result
     return result
-
-
-def _ended(job: Job, result: Any) -> Outcome:
-    if job.lost:
-        return Left("its lease ran out while it ran")
-    envelope = job.envelope
-    if not isinstance(result, Raised):
-        try:
-            return Done(job.target.returned.to_wire(result))
-        except (TypeError, InvalidArguments) as error:
-            result = Raised(error)
-    info = describe(result.error, actor=envelope.to, task_id=envelope.id, attempts=envelope.attempt)
-    return Failed(info, "retries_exhausted")
-
-
-def _cut_short(job: Job, *, abandoned: bool) -> Outcome:
-    if job.lost:
-        return Left("its lease ran out while it ran")
-    if job.stopping:
-        return Left("its thread does not stop") if abandoned else HandedBack()
-    if job.limited_by_deadline:
-        return _late(job, "deadline", "the deadline passed while it ran", state="failed")
-    text = f"attempt {job.envelope.attempt} of {job.envelope.to} exceeded its time limit of {job.limit:g} s"
-    if abandoned:
-        text += "; its thread could not be stopped and was abandoned: call actorq.check_cancelled() in long loops"
-    return Failed(_info(job, "timed_out", "TimedOut", text, abandoned=abandoned), "retries_exhausted")
-
-
-def _late(job: Job, kind: str, text: str, state: str = "expired") -> Outcome:
-    name = {"expired": "Expired", "deadline": "DeadlineExceeded"}[kind]
-    return Failed(_info(job, kind, name, f"task {job.envelope.id} of {job.envelope.to}: {text}"), "expired", state)
-
-
-def _dead(job: Job, reason: str, text: str) -> Outcome:
-    info = _info(job, "dead", "DeadLettered", f"task {job.envelope.id} of {job.envelope.to}: {text}")
-    return Failed(replace(info, reason=reason), reason)
-
-
-def _info(job: Job, kind: str, name: str, text: str, *, abandoned: bool = False) -> ErrorInfo:
-    return ErrorInfo(
-        type_name=f"actorq.errors.{name}", message=text, kind=kind, actor=job.envelope.to, task_id=job.envelope.id,
-        attempts=job.envelope.attempt, abandoned=abandoned,
-    )  # fmt: skip

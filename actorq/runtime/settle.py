@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from typing import assert_never
 
 import anyio
@@ -29,13 +30,17 @@ from actorq.errors import PayloadTooLarge, TransportError
 from actorq.model.envelope import DeadLetter, ErrorInfo, Record
 from actorq.model.message import Expect, Publication, Refused, Schedule, Stored
 from actorq.model.message import Failed as NotStored
-from actorq.model.outcome import Done, Failed, HandedBack, Left, Outcome, Repeated, Superseded
+from actorq.model.outcome import Again, Done, Failed, HandedBack, Left, Outcome, Repeated, Snoozed, Superseded
 from actorq.runtime.execute import Job
 from actorq.runtime.lookup import newest_copy, patiently
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 TRY_TIMEOUT = 5.0
+SHORT = 1.0
+"""Delays below this are waited out by the holder (D-6); longer ones are schedules."""
+AT_ONCE = 0.05
+"""What is due sooner than this, is due now."""
 
 
 async def settle(job: Job, outcome: Outcome) -> None:
@@ -58,8 +63,8 @@ async def _settle(job: Job, outcome: Outcome) -> None:
                 await _consequences(job, record)
         case Repeated(record):
             await _consequences(job, record)
-        case HandedBack():
-            if not await _hand_back(job):
+        case Again() | Snoozed() | HandedBack():
+            if not await _hand_on(job, outcome):
                 job.delivery.release()
                 return
         case Superseded():
@@ -140,8 +145,7 @@ async def _consequences(job: Job, record: Record) -> None:
 
 def _tell(job: Job, record: Record, error: ErrorInfo) -> None:
     context = {"task_id": record.id, "actor": job.envelope.to, "attempt": record.attempts}
-    what = f"{error.type_name.removeprefix('actorq.errors.')}: {error.message}".removesuffix(": ")
-    trace = f"\n{error.traceback.rstrip()}" if error.traceback else ""
+    what, trace = _in_short(error), f"\n{error.traceback.rstrip()}" if error.traceback else ""
     log.warning("task %s of %s: %s: %s%s", record.id, job.envelope.to, record.reason, what, trace, extra=context)
 
 
@@ -157,9 +161,15 @@ def _dead_letter(job: Job, record: Record, error: ErrorInfo) -> Publication:
     return Publication(subject, encode_dead(letter), msg_id=f"{record.id}.dead.{record.generation}")
 
 
-async def _hand_back(job: Job) -> bool:
-    """D-6, at once: the same message again for another worker. True when this copy is to be acknowledged."""
-    plan = reissue(job.envelope, job.delivery.deliveries, job.own)
+async def _hand_on(job: Job, outcome: Again | Snoozed | HandedBack) -> bool:
+    """D-6: the same message once more, for whoever takes it then. True when this copy is to be acknowledged."""
+    delay = outcome.delay
+    if not isinstance(outcome, HandedBack):
+        _tell_again(job, outcome)
+        delay = await _rest_of(job, delay)
+    at = None if delay < AT_ONCE else job.engine.transport.now() + delay
+    deliveries = job.delivery.deliveries + (isinstance(outcome, HandedBack) and outcome.lost)
+    plan = reissue(job.envelope, deliveries, job.own, retry=isinstance(outcome, Again), at=at)
     answer = await _store(job, _reissued(job, plan))
     if isinstance(answer, Stored):
         return True
@@ -174,6 +184,39 @@ async def _hand_back(job: Job) -> bool:
             return True
         case Keep():
             return False
+
+
+async def _rest_of(job: Job, delay: float) -> float:
+    """Wait a short delay out, leased but not in a slot; give what is left when the message is to be handed on."""
+    if delay >= SHORT or job.stopping or job.lost:
+        return delay
+    if job.run is not None:
+        job.run.end()
+    limit = max(job.ends_at - time.monotonic(), delay + job.engine.stop_timeout)
+    job.ends_at = time.monotonic() + limit
+    job.delivery.keep(limit, job.lose)
+    due = anyio.current_time() + delay
+    with anyio.CancelScope() as job.waiting:  # which stop() and lose() cut short
+        await anyio.sleep_until(due)
+    return max(0.0, due - anyio.current_time())
+
+
+def _tell_again(job: Job, outcome: Again | Snoozed) -> None:
+    envelope = job.envelope
+    context = {"task_id": envelope.id, "actor": envelope.to, "attempt": envelope.attempt}
+    if isinstance(outcome, Snoozed):
+        log.info("task %s of %s: snoozed for %.3g s", envelope.id, envelope.to, outcome.delay, extra=context)
+        return
+    log.warning(
+        "task %s of %s: attempt %d of %d failed: %s; next in %.3g s", envelope.id, envelope.to, envelope.attempt,
+        job.retry.max_attempts, _in_short(outcome.error), outcome.delay, extra=context,
+    )  # fmt: skip
+    if outcome.error.traceback:
+        log.debug("task %s of %s: attempt %d\n%s", envelope.id, envelope.to, envelope.attempt, outcome.error.traceback)
+
+
+def _in_short(error: ErrorInfo) -> str:
+    return f"{error.type_name.removeprefix('actorq.errors.')}: {error.message}".removesuffix(": ")
 
 
 def _reissued(job: Job, plan: Reissue) -> Publication:

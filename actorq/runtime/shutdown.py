@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Callable, Mapping
 
 import anyio
 from anyio.abc import TaskStatus
@@ -31,12 +32,20 @@ class Shutdown:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-async def listen(shutdown: Shutdown, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """Turn SIGTERM and SIGINT into requests, until cancelled. Main thread only."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def listen(
+    shutdown: Shutdown,
+    others: Mapping[signal.Signals, Callable[[], None]],
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Turn SIGTERM and SIGINT into requests, and call ``others``, until cancelled. Main thread only."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *others) as signals:
         task_status.started()
         count = 0
         async for number in signals:
+            if number in others:
+                others[number]()
+                continue
             count += 1
             if count == 3:
                 log.warning("third signal: ending now; messages in progress are left to their leases")

@@ -38,7 +38,7 @@ class Threads:
 
     def __init__(self, limit: int, exhausted: Callable[[], None]) -> None:
         self._lock = threading.Lock()
-        self._limit = limit
+        self.limit: int = limit
         self._exhausted = exhausted
         self.abandoned: int = 0
 
@@ -49,7 +49,7 @@ class Threads:
     def _change(self, by: int) -> None:
         with self._lock:
             self.abandoned += by
-            reached = by > 0 and self.abandoned == self._limit
+            reached = by > 0 and self.abandoned == self.limit
         if reached:
             self._exhausted()
 

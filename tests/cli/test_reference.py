@@ -9,7 +9,7 @@ import pytest
 from cyclopts import App
 
 from actorq.cli import exits
-from actorq.cli.main import app, task
+from actorq.cli.main import app
 from actorq.cli.settings import ENVIRONMENT
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text()
@@ -21,8 +21,15 @@ def section(title: str) -> str:
 
 
 def commands() -> dict[str, App]:
-    found = {name: app[name] for name in app if not name.startswith("-") and name != "task"}
-    return found | {f"task {name}": task[name] for name in task if not name.startswith("-")}
+    found: dict[str, App] = {}
+    for name in subcommands(app):
+        group = {f"{name} {each}": app[name][each] for each in subcommands(app[name])}
+        found |= group or {name: app[name]}
+    return found
+
+
+def subcommands(group: App) -> list[str]:
+    return [name for name in group if not name.startswith("-")]
 
 
 def flags(command: App) -> set[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -37,7 +39,7 @@ async def handler(text: str, either: str | int, anything: Any, *rest: str, ctx: 
 def fitting(*args: str, kw: tuple[str, ...] = ()) -> Any:
     system = ActorSystem("shop")
     system.actor(handler)
-    return Texts.of(args, kw).fitting(system.actors["handler"])
+    return Texts.of(args, kw).fitting(system.actors["handler"].at("handler"))
 
 
 def test_a_word_is_text_where_the_actor_takes_text() -> None:
@@ -50,17 +52,40 @@ def test_arguments_of_another_shape_are_left_for_the_actor_to_refuse() -> None:
     assert fitting("1", "2", kw=("text=3",)) == ((1, 2), {"text": 3})
 
 
+class Notes:
+    def add(self, text: str, ctx: Context) -> None: ...
+
+
+def test_a_method_takes_words_as_its_parameters_do() -> None:
+    system = ActorSystem("shop")
+    system.actor(Notes)
+    assert Texts.of(("42",), ()).fitting(system.actors["notes"].at("notes.add")) == (("42",), {})
+
+
 # ---- without a broker
 
 
+def test_a_method_that_the_app_does_not_have_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "noting.py").write_text(
+        "import actorq\nsystem = actorq.ActorSystem('shop')\n@system.actor\nclass Notes:\n    def add(self): ...\n"
+    )
+    assert main(["send", "notes.remove", "-A", "noting:system"]) == 2
+    assert "actor 'notes' has no method 'remove'; it has add" in capsys.readouterr().err
+    assert main(["send", "notes", "-A", "noting:system"]) == 2
+    assert "is a class: send to one of its methods; it has add" in capsys.readouterr().err
+
+
 def test_every_failure_has_a_document_where_one_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["send", "a.b", *IN_SHOP, "--json"]) == 2
+    assert main(["send", "a.b.c", *IN_SHOP, "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
-    assert error["type"] == "UsageError"
-    assert "names a method" in error["message"]
+    assert error["type"] == "InvalidName"
+    assert "method of 'a' 'b.c' is not a valid name" in error["message"]
     assert main(["send", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["type"] == "UsageError"
-    assert main(["send", "a.b", *IN_SHOP, "--", "--json"]) == 2
+    assert main(["send", "a.b.c", *IN_SHOP, "--", "--json"]) == 2
     assert capsys.readouterr().out == ""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from actorq.model.envelope import DeadLetter, Envelope, ErrorInfo, Record
+from actorq.model.retry import Retry
 
 tokens = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789_-", min_size=1, max_size=64)
 addresses = st.one_of(tokens, st.builds("{}.{}".format, tokens, tokens))
@@ -52,6 +53,19 @@ wire_tuples: st.SearchStrategy[Any] = st.lists(wire_values, max_size=4).map(tupl
 # Keys of a later version, never one that this version knows.
 extras = st.dictionaries(texts.map(lambda key: "new-" + key), wire_values, max_size=2)
 
+seconds = st.floats(0, allow_infinity=False)
+names = st.lists(st.sampled_from(["ValueError", "shop.db.PoolBroken", "shop.f.<locals>.Boom"]), max_size=2).map(tuple)
+retries = st.builds(
+    Retry,
+    max_attempts=st.integers(1, 2**70),
+    initial=seconds,
+    factor=st.floats(1, allow_infinity=False),
+    max=seconds,
+    jitter=st.booleans(),
+    no_retry=names,
+    restart_on=names,
+)
+
 envelopes = st.builds(
     Envelope,
     id=tokens,
@@ -67,6 +81,7 @@ envelopes = st.builds(
     expires=st.none() | moments,
     deadline=st.none() | moments,
     time_limit=st.none() | moments,
+    retry=st.none() | retries,
     reply=st.one_of(st.none(), moments, texts),
     frames=wire_tuples,
     trace=st.none() | st.dictionaries(texts, texts, max_size=2),

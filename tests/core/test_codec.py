@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -28,6 +29,7 @@ from actorq.core.size import MAX_BYTES
 from actorq.core.wire import MAX_BODY, MAX_CONTAINERS
 from actorq.errors import PayloadTooLarge
 from actorq.model.envelope import DeadLetter, Envelope, ErrorInfo, Record
+from actorq.model.retry import Retry
 from tests.core.strategies import dead_letters, envelopes, records, wire_values
 
 
@@ -51,13 +53,13 @@ def test_a_dead_letter_comes_back_as_it_was(letter: DeadLetter) -> None:
 def test_the_keys_are_those_of_the_contract() -> None:
     everything = Envelope(
         id="i", to="a.m", root="r", parent="p", args=(1,), kwargs={"b": 2}, attempt=2, generation=1, repeat=True,
-        leases_lost=3, expires=1.0, deadline=2.0, time_limit=3.0, reply="slot", frames=(["then"],), trace={"t": "x"},
-        meta={"m": 1}, extra={"later": 1},
+        leases_lost=3, expires=1.0, deadline=2.0, time_limit=3.0, retry=Retry(no_retry=("E",)), reply="slot",
+        frames=(["then"],), trace={"t": "x"}, meta={"m": 1}, extra={"later": 1},
     )  # fmt: skip
     assert unpack(encode_envelope(everything)) == {
         "v": 1, "id": "i", "to": "a.m", "root": "r", "parent": "p", "a": [1], "kw": {"b": 2}, "n": 2, "g": 1,
-        "re": True, "ll": 3, "ex": 1.0, "dl": 2.0, "tl": 3.0, "rt": "slot", "k": [["then"]], "tp": {"t": "x"},
-        "m": {"m": 1}, "later": 1,
+        "re": True, "ll": 3, "ex": 1.0, "dl": 2.0, "tl": 3.0, "rp": [4, 1.0, 2.0, 600.0, True, ["E"], []],
+        "rt": "slot", "k": [["then"]], "tp": {"t": "x"}, "m": {"m": 1}, "later": 1,
     }  # fmt: skip
 
 
@@ -115,6 +117,7 @@ GOOD = {"v": 1, "id": "i", "to": "a"}
         ({"ex": float("nan")}, "'ex': not a number"),
         ({"tl": float("inf")}, "'tl': not a number"),
         ({"tl": 2**64}, "'tl': not a number"),
+        ({"rp": None}, "'rp': not a list"),
         ({"rt": []}, "'rt': not a number"),
         ({"k": "then"}, "'k': not a list"),
         ({"tp": {"a": 1}}, "'tp': not a map of text"),
@@ -125,6 +128,25 @@ GOOD = {"v": 1, "id": "i", "to": "a"}
 def test_what_is_wrong_with_an_envelope_is_said(change: dict[Any, Any], text: str) -> None:
     with pytest.raises(Undecodable, match=text):
         decode_envelope(pack(GOOD | change))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        [],
+        [4, 1.0, 2.0, 600.0, True, []],
+        [0, 1.0, 2.0, 600.0, True, [], []],
+        [4, -1.0, 2.0, 600.0, True, [], []],
+        [4, 1.0, 10**400, 600.0, True, [], []],
+        [4, 1.0, 2.0, math.inf, True, [], []],
+        [4, 1.0, 2.0, 600.0, 1, [], []],
+        [4, 1.0, 2.0, 600.0, True, ["a b"], []],
+        [4, 1.0, 2.0, 600.0, True, [], [5]],
+    ],
+)
+def test_what_is_no_retry_policy_is_undecodable(policy: list[Any]) -> None:
+    with pytest.raises(Undecodable, match="'rp': not a retry policy"):
+        decode_envelope(pack(GOOD | {"rp": policy}))
 
 
 @pytest.mark.parametrize("key", ["id", "to"])
@@ -226,9 +248,7 @@ def seeds() -> list[bytes]:
     )
     error = ErrorInfo(type_name="ValueError", message="bad", args=(1,))
     return [
-        encode_envelope(
-            Envelope(id="i", to="add", args=values, kwargs={"x": values}, deadline=1.7e9, trace={"t": "p"})
-        ),
+        encode_envelope(Envelope(id="i", to="add", args=values, kwargs={"x": values}, retry=Retry(), trace={"t": "p"})),
         encode_record(Record(id="i", state="failed", value=list(values), error=error, at=1.7e9)),
         encode_dead(DeadLetter(id="i", actor="add", queue="q", reason="rejected", at=1.7e9, envelope=b"x")),
     ]

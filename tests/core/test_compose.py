@@ -14,6 +14,7 @@ from actorq.core.compose import begins_at, compose
 from actorq.errors import UsageError
 from actorq.model.envelope import Envelope
 from actorq.model.options import NO_LIMIT, NO_OPTIONS, SendOptions
+from actorq.model.retry import Retry
 
 NOW = 1_000.0
 moments = st.none() | st.floats(0, 5_000)
@@ -48,6 +49,7 @@ def test_a_plain_call() -> None:
         (SendOptions(expires=at(2_000), start=100.0), "expires", 2_000.0),
         (SendOptions(deadline=10.0, start=100.0), "deadline", NOW + 10),
         (SendOptions(deadline=at(2_000)), "deadline", 2_000.0),
+        (SendOptions(retry=Retry(no_retry=(ValueError,))), "retry", Retry(no_retry=("ValueError",))),
         (SendOptions(meta={"user": 7}), "meta", {"user": 7}),
         (SendOptions(meta={"day": Day.ONE, "all": [Day.ONE]}), "meta", {"day": 1, "all": [1]}),
     ],
@@ -67,8 +69,8 @@ def test_a_repeat_says_so() -> None:
 
 def test_a_child_inherits_what_belongs_to_the_work_and_not_to_the_attempt() -> None:
     parent = Envelope(
-        id="p", root="r", to="x", attempt=3, repeat=True, leases_lost=2, expires=1.0, time_limit=2.0, reply=3.0,
-        trace={"traceparent": "tp"}, meta={"user": 7, "a": 1},
+        id="p", root="r", to="x", attempt=3, repeat=True, leases_lost=2, expires=1.0, time_limit=2.0,
+        retry=Retry(), reply=3.0, trace={"traceparent": "tp"}, meta={"user": 7, "a": 1},
     )  # fmt: skip
     child = made(SendOptions(meta={"a": 2}), parent)
     assert child == Envelope(

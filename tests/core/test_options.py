@@ -79,6 +79,7 @@ def test_a_wrong_retry_is_refused(values: dict[str, Any]) -> None:
         ({"timeout": "5s"}, SendOptions(time_limit=5.0)),
         ({"timeout": None}, SendOptions(time_limit=NO_LIMIT)),
         ({"result_ttl": "1d", "ignore_result": True}, SendOptions(result_ttl=86_400.0, ignore_result=True)),
+        ({"retry": Retry(max_attempts=2)}, SendOptions(retry=Retry(max_attempts=2))),
         ({"meta": {"user": 7}}, SendOptions(meta={"user": 7})),
         ({}, NO_OPTIONS),
     ],
@@ -116,6 +117,7 @@ def test_of_two_ways_to_say_the_same_the_later_wins(first: dict[str, Any], secon
         ({"deadline": datetime(2026, 1, 1)}, "options: deadline: .* has no time zone"),  # noqa: DTZ001
         ({"delay": -1}, "options: delay: "),
         ({"delay": 1, "eta": MOMENT}, "options: delay and eta both say when .*: give one"),
+        ({"retry": {"max_attempts": 2}}, r"options: retry is \{'max_attempts': 2\}: use Retry\(max_attempts=\.\.\.\)"),
         ({"meta": 5}, "options: meta is 5: use a dict"),
         ({"meta": {1: 2}}, "options: meta has the key 1: use text as keys"),
         ({"unique": True}, "options: 'unique' is not available in this version: leave it out"),

@@ -105,6 +105,14 @@ def refused_means_done(_: Held, __: Copy | None, ___: Record | None) -> AckUnrun
     return AckUnrun()
 
 
+def cancelled_in_first_generation(record: Record | None, generation: int) -> int | None:
+    return None if delivery.cancellation(record, generation) is None else 0
+
+
+def cancelled_over_its_end(record: Record | None, generation: int) -> int | None:
+    return generation if record is None else record.generation
+
+
 class Forgetful(Sending):
     """Sends again as if nothing had been sent."""
 
@@ -145,5 +153,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "reissued_into_nothing": Mutant(Decisions(reissue=reissued_into_nothing), "ignored", "S4"),
     "attempt_uncounted": Mutant(Decisions(reissue=snooze_counts_not), "ignored", "S4"),
     "refused_means_done": Mutant(Decisions(after_reissue_refused=refused_means_done), "unique_chain", "S1"),
+    "cancelled_in_first_generation": Mutant(Decisions(cancellation=cancelled_in_first_generation), "dead_cancel", "S2"),
+    "cancelled_over_its_end": Mutant(Decisions(cancellation=cancelled_over_its_end), "sched_cancel", "S2"),
     "forgetful_sender": Mutant(Decisions(sending=Forgetful), "one_schedule", "S8"),
 }

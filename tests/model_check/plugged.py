@@ -34,6 +34,7 @@ class Decisions:
     after_reissue_refused: Callable[[Held, delivery.Copy | None, Record | None], AckUnrun | Repeat | Keep] = (
         delivery.after_reissue_refused
     )
+    cancellation: Callable[[Record | None, int], int | None] = delivery.cancellation
     sending: Callable[[], Sending] = Sending
 
 
@@ -79,6 +80,10 @@ class Plugged(Model):
     def refused_for_record(self, h: Hold, rec: Rec | None) -> Hold | None:
         verdict = self.decisions.after_reissue_refused(held(h), None, record_of(h.task, rec))
         return None if isinstance(verdict, Keep) else carried_out(h, verdict)
+
+    def cancellation(self, w: World, t: int) -> int | None:
+        copies = [c for c in w.copies if c.task == t]
+        return self.decisions.cancellation(record_of(t, w.recs[t]), max(copies).g if copies else 0)
 
     def writes(self, h: Hold) -> bool:
         # The model remembers only that it looked, not whether as a repeat or as a redelivery: to the decision these

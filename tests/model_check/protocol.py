@@ -88,9 +88,9 @@ class Model(Holders):
         if pc != "idle" and w.budget[CRASHES]:
             out.append(("canceller crashes", True, w.spend(CRASHES)._replace(cancel="done"), None))
         if pc == "idle" and 0 in w.started:
-            rec = w.recs[t]
-            if rec is None or rec.out == "retrying":
-                nxt, error = self.write(w, t, "can", rec.g if rec and self.spec.gen_max else 0)
+            generation = self.cancellation(w, t)
+            if generation is not None:
+                nxt, error = self.write(w, t, "can", generation)
                 out.append(("cancel (1) writes the record", False, nxt._replace(cancel="x"), error))
             else:
                 out.append(("cancel -> False", False, w._replace(cancel="false"), None))

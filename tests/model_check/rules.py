@@ -59,6 +59,13 @@ class Rules(Broker):
             return self.after_record(h, rec)
         return h._replace(pc="ack") if rec and rec.out != "retrying" else None
 
+    def cancellation(self, w: World, t: int) -> int | None:
+        """I-11: the generation of a canceller's record; None: the task has ended."""
+        rec = w.recs[t]
+        if rec is None or rec.out == "retrying":
+            return rec.g if rec and self.spec.gen_max else 0
+        return None
+
     def writes(self, h: Hold) -> bool:
         """D-2: does the outcome of this delivery get a record?"""
         return not self.sc.tasks[h.task].norec or (self.spec.re_records and h.look)

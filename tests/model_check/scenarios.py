@@ -20,6 +20,7 @@ SMALL: dict[str, Scenario] = {
     "dead_cancel": Scenario(ONE, 1, crashes=1, lost=0, dead=True, cancel=0, retries=0),
     "one_schedule": Scenario(ONE, 1, send=("S",), crashes=2),
     "sched_cancel": Scenario(ONE, 1, send=("S",), crashes=1, cancel=0),
+    "sched_purge": Scenario(ONE, 1, send=("S",), crashes=1, cancel=0, purge=True),
 }
 
 # Up to a minute and three quarters of a GiB each.

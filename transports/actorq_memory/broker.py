@@ -14,6 +14,7 @@ from functools import partial
 
 from actorq.errors import ConfigError, TransportError
 from actorq.model.message import (
+    Backlog,
     Confirmation,
     ConsumerSpec,
     Failed,
@@ -192,6 +193,11 @@ class Broker:
             store = self._store(pattern)
             return [] if store is None else store.newest_of_each(pattern)[:SCAN_LIMIT]
 
+    def browse(self, pattern: str, after: int, limit: int) -> list[Message]:
+        with self._turn():
+            store = self._store(pattern)
+            return [] if store is None else store.oldest(pattern, after, limit)
+
     def delete(self, message: Message) -> bool:
         with self._turn():
             store = self._store(message.subject)
@@ -246,6 +252,11 @@ class Broker:
                 )
         durable = self._durables[spec.name] = Durable(spec, self._tasks, self._agenda)
         return durable
+
+    def backlog(self, name: str) -> Backlog | None:
+        with self._turn():
+            durable = self._durables.get(name)
+            return None if durable is None else durable.backlog()
 
     def withdraw(self, durable: Durable, member: Member) -> None:
         """This member takes no more; what it holds it keeps."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from actorq.model.message import ConsumerSpec, Message
+from actorq.model.message import Backlog, ConsumerSpec, Message
 from actorq_memory.clock import Agenda
 from actorq_memory.line import Line
 from actorq_memory.store import Store
@@ -77,6 +77,13 @@ class Durable:
             lease = self._held[message.sequence] = Lease(member.line, message, count)
             member.credit -= 1
             member.hand(lease)
+
+    def backlog(self) -> Backlog:
+        """How it stands. What was delivered once waits no more, also while nobody holds it."""
+        fresh = (s for s in self._queue if s not in self._counts and self._store.message(s) is not None)
+        return Backlog(
+            waiting=sum(1 for _ in fresh), held=len(self._counts), pullers=sum(m.credit > 0 for m in self.members)
+        )
 
     def _entitled(self) -> Member | None:
         for _ in range(len(self.members)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from actorq.model.message import Message, Publication
 from actorq_memory.subjects import last_token, matches
@@ -45,9 +46,12 @@ class Store:
 
     def matching(self, pattern: str) -> Iterator[Message]:
         """What lies on a subject or filter, newest first. Not to be changed meanwhile."""
-        last = last_token(pattern)
-        candidates = self._messages if last == "*" else self._by_last.get(last, {})
+        candidates = self._candidates(pattern)
         return (message for message in reversed(candidates.values()) if matches(pattern, message.subject))
+
+    def _candidates(self, pattern: str) -> dict[int, Message]:
+        last = last_token(pattern)
+        return self._messages if last == "*" else self._by_last.get(last, {})
 
     def newest(self, pattern: str) -> Message | None:
         return next(self.matching(pattern), None)
@@ -58,6 +62,12 @@ class Store:
         for message in self.matching(pattern):
             found.setdefault(message.subject, message)
         return list(found.values())
+
+    def oldest(self, pattern: str, after: int, limit: int) -> list[Message]:
+        """What lies on a subject or filter, oldest first, of a sequence above ``after``."""
+        candidates = self._candidates(pattern)
+        found = (m for m in candidates.values() if m.sequence > after and matches(pattern, m.subject))
+        return list(islice(found, limit))
 
     def seen(self, msg_id: str, since: float) -> int | None:
         """The sequence stored under this id at or after ``since``, whether or not it is still there."""

@@ -12,7 +12,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from actorq.errors import BrokerUnavailable, TransportError
-from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec, Failed, Message, Publication
+from actorq.model.message import Backlog, Confirmation, ConnectionSettings, ConsumerSpec, Failed, Message, Publication
 from actorq_memory.admission import MAX_BYTES
 from actorq_memory.broker import Broker, Listener
 from actorq_memory.durable import Durable, Lease
@@ -82,6 +82,16 @@ class MemoryTransport:
         await checkpoint()
         self._opened()
         return self._broker.scan(subject)
+
+    async def browse(self, subject: str, *, after: int = 0, limit: int = 256) -> Sequence[Message]:
+        await checkpoint()
+        self._opened()
+        return self._broker.browse(subject, after, limit)
+
+    async def backlog(self, consumer: str) -> Backlog | None:
+        await checkpoint()
+        self._opened()
+        return self._broker.backlog(consumer)
 
     async def delete(self, message: Message) -> bool:
         await checkpoint()

@@ -1,4 +1,4 @@
-"""Reading and removing single messages."""
+"""Reading and removing stored messages, and asking how consumers stand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 import msgspec
 
 from actorq.errors import TransportError
-from actorq.model.message import Message
-from actorq_nats.errors import DELETE_FAILED, MESSAGE_NOT_FOUND, ApiError
+from actorq.model.message import Backlog, Message
+from actorq_nats.errors import CONSUMER_NOT_FOUND, DELETE_FAILED, MESSAGE_NOT_FOUND, ApiError
 from actorq_nats.requests import Requests
-from actorq_nats.topology import kind_of, stream_name
+from actorq_nats.topology import Kind, kind_of, stream_name
 from actorq_nats.wire import StoredMessage, broker_headers, parse_direct, parse_status
 
 SCAN_LIMIT = 1_024
@@ -25,6 +25,15 @@ class _Found(msgspec.Struct):
 
 
 _found = msgspec.json.Decoder(_Found).decode
+
+
+class _Standing(msgspec.Struct):
+    num_pending: int = 0
+    num_ack_pending: int = 0
+    num_waiting: int = 0
+
+
+_standing = msgspec.json.Decoder(_Standing).decode
 
 
 class Reads:
@@ -72,12 +81,30 @@ class Reads:
         newest = {message.subject: message for message in found}
         return sorted(newest.values(), key=lambda message: message.sequence)
 
-    async def _scan(self, name: str, query: dict[str, object]) -> list[Message] | None:
+    async def browse(self, subject: str, after: int, limit: int) -> list[Message]:
+        """Matching messages beyond a sequence, oldest first, from any replica."""
+        query: dict[str, object] = {"next_by_subj": subject}
+        return await self._scan(self._stream(subject), query, after + 1, limit) or []
+
+    async def backlog(self, consumer: str) -> Backlog | None:
+        """How a consumer of the task stream stands."""
+        try:
+            answer = await self._requests.api(f"CONSUMER.INFO.{stream_name(self._prefix, Kind.TASKS)}.{consumer}")
+        except ApiError as error:
+            if error.code == CONSUMER_NOT_FOUND:
+                return None
+            raise error.translated() from error
+        standing = _standing(answer)
+        return Backlog(standing.num_pending, standing.num_ack_pending, standing.num_waiting)
+
+    async def _scan(
+        self, name: str, query: dict[str, object], start: int = 1, limit: int = SCAN_LIMIT
+    ) -> list[Message] | None:
         """None: too many match."""
         found: list[Message] = []
-        start, full = 1, f"$JS.API.DIRECT.GET.{name}"
+        full = f"$JS.API.DIRECT.GET.{name}"
         while True:
-            question = {**query, "seq": start, "batch": SCAN_LIMIT - len(found)}
+            question = {**query, "seq": start, "batch": limit - len(found)}
             *answers, (end, _) = await self._requests.ask(full, json.dumps(question).encode(), is_last=_ends)
             code, text = parse_status(end)
             if code == _TOO_MANY:
@@ -86,7 +113,7 @@ class Reads:
                 raise TransportError(f"{full}: the broker answers {code} {text}", subject=full)
             found += [parse_direct(block, body) for block, body in answers]
             # An answer may be cut short by its size; then the rest is pending.
-            if code == 404 or len(found) >= SCAN_LIMIT or not answers:
+            if code == 404 or len(found) >= limit or not answers:
                 return found
             if broker_headers(end).get("Nats-Num-Pending", "0") == "0":
                 return found

@@ -12,7 +12,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from actorq.errors import BrokerUnavailable, TransportError
-from actorq.model.message import Confirmation, ConnectionSettings, ConsumerSpec, Message, Publication
+from actorq.model.message import Backlog, Confirmation, ConnectionSettings, ConsumerSpec, Message, Publication
 from actorq_nats.consumer import NatsConsumer
 from actorq_nats.dial import Options
 from actorq_nats.iothread import IoThread, Way, soon_here
@@ -136,6 +136,14 @@ class NatsTransport:
     async def scan(self, subject: str) -> Sequence[Message]:
         _, session = self._open()
         return await self._call(lambda: session.reads.scan(subject))
+
+    async def browse(self, subject: str, *, after: int = 0, limit: int = 256) -> Sequence[Message]:
+        _, session = self._open()
+        return await self._call(lambda: session.reads.browse(subject, after, limit))
+
+    async def backlog(self, consumer: str) -> Backlog | None:
+        _, session = self._open()
+        return await self._call(lambda: session.reads.backlog(consumer))
 
     async def delete(self, message: Message) -> bool:
         _, session = self._open()

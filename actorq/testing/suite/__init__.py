@@ -6,6 +6,7 @@ fixture ``harness``. Every test runs on asyncio and on trio, through the fixture
 
 from __future__ import annotations
 
+from actorq.testing.suite.browsing import BrowsingTests
 from actorq.testing.suite.credit import CreditTests
 from actorq.testing.suite.harness import Harness, RestartHarness
 from actorq.testing.suite.leases import LeaseTests
@@ -17,7 +18,7 @@ from actorq.testing.suite.storing import StoringTests
 __all__ = ["Harness", "RestartHarness", "RestartSuite", "TransportSuite"]
 
 
-class TransportSuite(StoringTests, PassingTests, ScheduleTests, CreditTests, LeaseTests):
+class TransportSuite(StoringTests, BrowsingTests, PassingTests, ScheduleTests, CreditTests, LeaseTests):
     """What holds for every driver. Needs a fixture ``harness`` (see Harness)."""
 
 

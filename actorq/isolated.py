@@ -1,0 +1,280 @@
+"""The process of one attempt, from the inside (D-5, E-3): the user's code imported once, then forked for each attempt.
+
+``isolation`` makes the worker's side of it (``actorq.runtime.isolate``), which starts ``main`` as a program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import faulthandler
+import functools
+import gc
+import importlib
+import io
+import logging
+import os
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from logging.handlers import QueueHandler
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from actorq.core.codec import encode_record
+from actorq.core.remote import describe
+from actorq.core.size import check_size
+from actorq.core.values import PLAIN
+from actorq.errors import ConfigError, PayloadTooLarge
+from actorq.model.address import Mailbox, Namespace
+from actorq.model.message import ConnectionSettings, Message, StreamSettings
+from actorq.model.outcome import Again, Done, Failed, Outcome, Snoozed
+from actorq.plugins import open_transport
+from actorq.runtime.channel import Channel
+from actorq.runtime.context import Run
+from actorq.runtime.execute import Engine, Job, decode, perform, resolve
+from actorq.runtime.forks import Forks
+from actorq.runtime.isolate import READY, Isolation, to_values
+from actorq.runtime.settle import to_record
+from actorq.runtime.slots import Slots
+from actorq.runtime.threads import Threads
+from actorq.system import ActorSystem
+
+log: logging.Logger = logging.getLogger("actorq.worker")
+
+MAX_TEXT = 32 * 1024
+_IN_MAIN = "its actors are in no module that another process could import: move them out of the program's main file"
+_IN_MEMORY = "memory: is a broker inside this process, which another one cannot reach"
+
+
+# ---- in the worker
+
+
+def isolation(system: ActorSystem, app: str | None = None) -> Isolation:
+    """The processes for single attempts of a system. ``app``: its MODULE:SYSTEM; None: wherever its actors are."""
+    app = app or importable(system)
+    if not hasattr(socket, "send_fds") or sys.platform != "linux":
+        return Isolation("that takes Linux")
+    if system.url.startswith("memory:"):
+        return Isolation(_IN_MEMORY)
+    if app is None:
+        return Isolation(_IN_MAIN)
+    return Isolation(
+        {
+            "app": app,
+            "modules": sorted({module for target in system.actors.values() if (module := _module(target.handler))}),
+            "transport": system.url,
+            "namespace": system.namespace.prefix,
+            "connection": {key: value for key, value in system.connection.items() if type(value) in PLAIN},
+            "streams": dataclasses.asdict(system.streams) | {"manage": "none"},
+            "send_timeout": system.send_timeout,
+        }
+    )
+
+
+def importable(system: ActorSystem) -> str | None:
+    """A ``module:attribute`` under which another process finds the system, None if there is none."""
+    for target in system.actors.values():
+        name = _module(target.handler)
+        for attribute, value in vars(sys.modules[name]).items() if name else ():
+            if value is system:
+                return f"{name}:{attribute}"
+    return None
+
+
+def _module(handler: object) -> str | None:
+    """Where a handler is from, if that can be imported: a program's main file is another module elsewhere."""
+    name = getattr(handler, "__module__", None)
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return None if module is None or module.__spec__ is None or name == "__main__" else name
+
+
+# ---- in the process that forks
+
+
+def main(setup: Mapping[str, Any]) -> None:
+    """Import what ``isolation`` has told, then fork at the worker's word until that ends."""
+    control = socket.socket(fileno=setup["control"])
+    control.set_inheritable(False)
+    forks = Forks(control, setup["worker"])
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    faulthandler.enable()
+    sys.argv = setup["argv"]
+    logs = _Forward()
+    logging.getLogger().addHandler(logs)
+    logging.getLogger().setLevel(setup["level"])
+    try:
+        system = _load(setup)
+        anyio.run(_warm, system, backend=setup["backend"])
+    except BaseException as error:
+        control.send(f"{type(error).__name__}: {error}"[:MAX_TEXT].encode(errors="replace"))
+        raise
+    _settle_down(setup["app"])
+    control.send(READY)
+    forks.serve(functools.partial(_run, system, setup["backend"], logs))
+
+
+def _load(setup: Mapping[str, Any]) -> ActorSystem:
+    module, _, attribute = setup["app"].partition(":")
+    for name in (module, *setup["modules"]):
+        importlib.import_module(name)
+    system: Any = functools.reduce(getattr, attribute.split("."), sys.modules[module])
+    if not isinstance(system, ActorSystem):
+        raise ConfigError(f"it is {system!r}, and no ActorSystem")
+    system.transport = setup["transport"]
+    system.namespace = Namespace(setup["namespace"])
+    system.connection |= setup["connection"]
+    system.streams = StreamSettings(**setup["streams"])
+    system.send_timeout = setup["send_timeout"]
+    return system
+
+
+async def _warm(system: ActorSystem) -> None:
+    """Have this process import what each of its children would."""
+    open_transport(ConnectionSettings(url=system.url, prefix=system.namespace.prefix, **system.connection))
+
+
+def _settle_down(app: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # what stays in a buffer would be written by every child
+    if threading.active_count() > 1:
+        names = ", ".join(thread.name for thread in threading.enumerate()[1:])
+        log.warning("importing %s starts threads (%s), which forked processes lack: start them in lifespan", app, names)
+    gc.collect()
+    gc.freeze()  # memory that no collection touches stays shared
+
+
+class _Forward(QueueHandler):
+    """Hands log records to the worker, whose logging decides; what is said before a child has begun goes to stderr."""
+
+    def __init__(self) -> None:
+        super().__init__(queue.SimpleQueue[object]())
+        self.channel: Channel | None = None
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        if self.channel is None:
+            if logging.lastResort is not None:
+                logging.lastResort.handle(record)
+            return
+        fields = {name: value for name, value in vars(record).items() if type(value) in PLAIN and name != "message"}
+        self.channel.send("log", {name: _short(value) for name, value in fields.items()})
+
+
+def _short(value: Any) -> Any:
+    return value[:MAX_TEXT] if isinstance(value, str | bytes) else value
+
+
+# ---- in the process of one attempt
+
+
+def _run(system: ActorSystem, backend: str, logs: _Forward, channel: Channel) -> None:
+    logs.channel = channel
+    order = channel.receive()
+    if order is not None:
+        anyio.run(functools.partial(_attempt, system, channel, *order), backend=backend)
+
+
+async def _attempt(
+    system: ActorSystem, channel: Channel, actor: str, body: bytes, deliveries: int, worker: str
+) -> None:
+    """As a worker does it, with one message for its whole life."""
+    target = system.actors[actor]
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(system)
+        state = await stack.enter_async_context(system.lifespan()) if system.lifespan else None
+        tasks: Any = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(tasks.cancel_scope.cancel)
+        instance = target.build()
+        await target.set_up(instance, tasks)
+        stack.push_async_callback(target.tear_down, instance)
+        engine = Engine(
+            system.client.transport, system.namespace, worker, system.send, state=state,
+            default_ttl=system.streams.result_ttl, middleware=tuple(system.middlewares),
+        )  # fmt: skip
+        job = Job(
+            engine, target, Slots(1, _nothing), Threads(1, _nothing), Mailbox("", 0, actor),
+            _Held(Message("", body), deliveries), instance=instance,
+        )  # fmt: skip
+        channel.send("begun")
+        outcome = decode(job) or resolve(job) or await _perform(job, channel, tasks)
+        if isinstance(outcome, Done | Failed | Again | Snoozed):  # else it was stopped, and nobody listens any more
+            channel.send("outcome", *to_values(_fitting(job, outcome)))
+
+
+async def _perform(job: Job, channel: Channel, tasks: TaskGroup) -> Outcome:
+    run = job.run = _Run(job, channel)
+    tasks.start_soon(_listen, job, run, channel)
+    return await perform(job, run)
+
+
+async def _listen(job: Job, run: _Run, channel: Channel) -> None:
+    while (message := await channel.get()) is not None:
+        match message:
+            case ["go", number]:
+                run.go(number)
+            case _:
+                job.stop()
+
+
+def _fitting(job: Job, outcome: Done | Failed | Again | Snoozed) -> Done | Failed | Again | Snoozed:
+    """The outcome, or what the worker would make of one that is too large: it has to reach it."""
+    if isinstance(outcome, Again | Snoozed):
+        return outcome
+    envelope = job.envelope
+    try:
+        size = len(encode_record(to_record(job, outcome)))
+        check_size(size, f"the result of {envelope.to!r}", job.engine.transport.max_bytes)
+    except PayloadTooLarge as error:
+        told = describe(error, actor=envelope.to, task_id=envelope.id, attempts=envelope.attempt)
+        return Failed(dataclasses.replace(told, traceback=""), "too_large")
+    return outcome
+
+
+class _Run(Run):
+    """A run whose slot is the worker's: lent and reclaimed there."""
+
+    __slots__ = ("_channel", "_turns")
+
+    def __init__(self, job: Job, channel: Channel) -> None:
+        super().__init__(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
+        self._channel = channel
+        self._turns: list[anyio.Event] = []
+
+    def lend(self) -> None:
+        self._channel.send("lend")
+
+    async def reclaim(self) -> None:
+        turn = anyio.Event()
+        self._turns.append(turn)
+        self._channel.send("reclaim", len(self._turns) - 1)
+        await turn.wait()
+
+    def go(self, number: int) -> None:
+        self._turns[number].set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The delivery as its run sees it; the worker holds the lease."""
+
+    message: Message
+    deliveries: int
+
+    def keep(self, limit: float, lost: Callable[[], None]) -> None:
+        pass
+
+    def ack(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,104 @@
+"""Applies a changed configuration to a running worker (SIGHUP): live where that is possible, else actor by actor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import anyio
+
+from actorq.config.reload import Added, Changes
+from actorq.core.tree import Node
+from actorq.errors import TransportError
+from actorq.runtime.runner import ActorRunner
+from actorq.runtime.seat import Child
+from actorq.runtime.supervise import Supervisor
+
+log: logging.Logger = logging.getLogger("actorq.worker")
+
+
+class Reloading:
+    """``child``: makes a supervisor's child of a part of the tree. ``announce``: registers an actor's mailbox anew.
+
+    ``grace``: seconds that running tasks have before an actor is restarted or taken out, as of now.
+    """
+
+    def __init__(
+        self,
+        root: Supervisor,
+        runners: Mapping[str, ActorRunner],
+        *,
+        child: Callable[[Node], Child],
+        announce: Callable[[ActorRunner], Awaitable[None]],
+        grace: Callable[[], float],
+    ) -> None:
+        self._root = root
+        self._runners = runners
+        self._child = child
+        self._announce = announce
+        self._grace = grace
+
+    async def apply(self, changes: Changes) -> None:
+        """Make it so. No message is lost or run twice: what runs may end first, what waits stays where it is."""
+        for name, policy in changes.policies.items():
+            self._runners[name].change(policy)
+        for path, spec in changes.supervisors.items():
+            self._supervisor(path).configure(spec)
+        await self._drain({*changes.restart, *self._actors(changes.removed)})
+        for path in changes.removed:
+            parent, _, name = path.rpartition("/")
+            await self._supervisor(parent).remove(name)
+        for added in changes.added:
+            self._add(added)
+        for name in changes.restart:
+            await self._move(self._runners[name])
+            self._root.restart(name)
+
+    def _supervisor(self, path: str) -> Supervisor:
+        """The supervisor at a path of the tree."""
+        found = self._root
+        for name in path.split("/")[1:]:
+            below = found.children[name].supervisor
+            assert below is not None, f"{path} is an actor"
+            found = below
+        return found
+
+    def _actors(self, paths: tuple[str, ...]) -> set[str]:
+        """The actors at or below these paths."""
+        below = [place for place, _ in self._root.below()]
+        names = {place.rsplit("/", 1)[1] for place in below if place.startswith(tuple(f"{path}/" for path in paths))}
+        return (names | {path.rsplit("/", 1)[1] for path in paths}) & set(self._runners)
+
+    async def _drain(self, names: set[str]) -> None:
+        async with anyio.create_task_group() as tasks:
+            for name in names:
+                tasks.start_soon(self._runners[name].drain, self._grace())
+
+    async def _move(self, runner: ActorRunner) -> None:
+        """Serve the mailboxes that the actor has now, its queue perhaps another one."""
+        runner.leave()
+        try:
+            await self._announce(runner)
+        except TransportError as error:
+            log.warning("actor %s: its mailbox cannot be registered now (%s): later", runner.name, error)
+
+    def _add(self, added: Added) -> None:
+        self._supervisor(added.parent).add(self._child(added.node))
+
+
+def told(problems: Iterable[str]) -> bool:
+    """Log why a new configuration is refused."""
+    for problem in problems:
+        log.error("%s", problem)
+    log.error("the new configuration is refused; nothing has changed")
+    return False
+
+
+def summary(changes: Changes) -> str:
+    """What it changes, in a few words."""
+    parts = {
+        "worker": changes.worker, "actors": changes.policies, "restarted": changes.restart,
+        "supervisors": changes.supervisors, "removed": changes.removed,
+        "added": [f"{added.parent}/{added.node.name}" for added in changes.added],
+    }  # fmt: skip
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing has changed"

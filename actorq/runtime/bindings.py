@@ -1,0 +1,98 @@
+"""Which mailboxes a worker serves (semantics A-5): announced, found in the register, paused, and looked after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+
+import anyio
+
+from actorq.errors import ConfigError, TransportError
+from actorq.model.address import PAUSED, Mailbox
+from actorq.register import Register
+from actorq.runtime.mailbox import Puller
+from actorq.runtime.runner import ActorRunner
+from actorq.runtime.sweep import Pulled, Sweep
+
+log: logging.Logger = logging.getLogger("actorq.worker")
+
+KEEP_EVERY = 30.0
+
+
+class Bindings:
+    """Joins the actors of a worker to their mailboxes in the queues that it ``serves``."""
+
+    def __init__(
+        self,
+        register: Register,
+        sweep: Sweep,
+        runners: Mapping[str, ActorRunner],
+        serves: Callable[[str], bool],
+    ) -> None:
+        self._register = register
+        self._sweep = sweep
+        self._runners = runners
+        self._serves = serves
+
+    async def rescan(self) -> None:
+        """Make true what the register should say, and follow what it says. Raises TransportError."""
+        for runner in list(self._runners.values()):
+            await self.announce(runner)
+        for entry in await self._register.entries():
+            await self.bind(entry.mailbox)
+        await self._follow_pauses()
+
+    async def announce(self, runner: ActorRunner) -> None:
+        """Register an actor's home mailbox, if its queue is served here, and join it. Raises TransportError."""
+        target = runner.target
+        home = Mailbox(target.policy.queue, 0, target.name)
+        if self._serves(home.queue):
+            details = {"lanes": 1, "parameters": target.shown, "version": 1, "timeout": target.policy.timeout}
+            await self._register.announce(home, details)
+            await runner.bind(home)
+
+    async def bind(self, mailbox: Mailbox) -> None:
+        """Serve a mailbox that somebody has registered, if it is one of ours; or heed a pause."""
+        if mailbox.actor == PAUSED:
+            await self._follow_pauses()
+            return
+        runner = self._runners.get(mailbox.actor)
+        if runner is not None and self._serves(mailbox.queue):
+            try:
+                await runner.bind(mailbox)
+            except ConfigError as error:
+                log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
+
+    async def _follow_pauses(self) -> None:
+        queues = await self._register.paused()
+        for runner in list(self._runners.values()):
+            await runner.pause(queues)
+
+    async def keep(self) -> None:
+        """See to it that nothing is overlooked for long, until cancelled."""
+        while True:
+            await anyio.sleep(KEEP_EVERY)
+            try:
+                await self.rescan()
+                await self.sweep()
+            except TransportError as error:
+                log.warning("the broker does not answer (%s): mailboxes are looked after later", error)
+
+    async def sweep(self) -> None:
+        """Find messages that nobody attends to, and attend to them (D-8). Raises TransportError."""
+        mine = {mailbox for runner in self._runners.values() for mailbox in runner.mailboxes}
+        for mailbox in await self._sweep.unregistered(list(self._runners), mine):
+            if self._serves(mailbox.queue):
+                log.warning("messages wait in mailbox %s, which was in no register: serving it", mailbox)
+                await self.bind(mailbox)
+        pullers = {puller.mailbox: (puller, limit) for puller, limit in self._idle()}
+        looked_at = [Pulled(mailbox, p.delivered_at, limit) for mailbox, (p, limit) in pullers.items()]
+        for mailbox in await self._sweep.silent(looked_at):
+            log.warning("mailbox %s has messages and delivers none: joining it again", mailbox)
+            await pullers[mailbox][0].rebuild()
+
+    def _idle(self) -> Iterator[tuple[Puller, int]]:
+        for runner in self._runners.values():
+            for puller in runner.pullers:
+                if puller.expects and not runner.pace.limited:
+                    yield puller, runner.target.policy.global_concurrency
