@@ -35,6 +35,7 @@ from actorq.handle import Handle
 from actorq.model.message import StreamSettings
 from actorq.model.retry import Retry
 from actorq.runtime.context import Context, check_cancelled
+from actorq.runtime.target import Background
 from actorq.system import ActorSystem
 from actorq.worker import Worker, WorkerOptions
 
@@ -43,6 +44,7 @@ __all__ = [
     "ActorSystem",
     "ActorqError",
     "Address",
+    "Background",
     "BlockingClient",
     "BrokerUnavailable",
     "Cancelled",

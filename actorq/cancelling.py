@@ -44,10 +44,11 @@ def read_notice(body: bytes, now: float) -> Notice:
     )
 
 
-async def cancel(client: Client, task_id: str) -> bool:
+async def cancel(client: Client, task_id: str, *, waits: bool = False) -> bool:
     """End a task without a value, unless it has ended: False then, also if it had been cancelled before.
 
-    Its waiters get Cancelled; a run that is under way is told to stop, and its outcome no longer counts.
+    Its waiters get Cancelled; a run that is under way is told to stop, and its outcome no longer counts. ``waits``: it
+    is known that no worker runs it, so none is asked.
     Raises ResultExpired or UnknownTask if there is no trace of it, or TransportError. If cancelled here, the task may
     be cancelled or not: to call it again makes sure.
     """
@@ -56,10 +57,10 @@ async def cancel(client: Client, task_id: str) -> bool:
         found = await client.find(task_id)
         if found.record is not None:
             if found.record.state == "cancelled":
-                await _carry_out(client, task_id, deadline)
+                await _carry_out(client, task_id, deadline, waits=waits)
             return False
         if await _decide(client, task_id, found.envelope, deadline):
-            await _carry_out(client, task_id, deadline)
+            await _carry_out(client, task_id, deadline, waits=waits)
             return True
 
 
@@ -93,7 +94,7 @@ def _record(client: Client, task_id: str, envelope: Envelope | None, generation:
     )
 
 
-async def _carry_out(client: Client, task_id: str, deadline: float) -> None:
+async def _carry_out(client: Client, task_id: str, deadline: float, *, waits: bool) -> None:
     """(2) Tell all workers, then see to the copies: those without a continuation are removed, others unwound now."""
     copy = await _newest(client, task_id)
     seconds = LONGEST if copy is not None and _stays(copy[1]) else AFTER_REMOVAL
@@ -104,11 +105,26 @@ async def _carry_out(client: Client, task_id: str, deadline: float) -> None:
     while copy is not None:
         message, envelope = copy
         if not _stays(envelope):
+            if not waits and await _held(client, message, task_id):
+                return
             # Exactly this one, by its sequence: a newer one on the same subject may be another task's.
             await client.transport.delete(message)
         elif await _hastened(client, message, envelope, deadline):
             return
         copy = await _newest(client, task_id)
+
+
+async def _held(client: Client, message: Message, task_id: str) -> bool:
+    """Whether a worker runs it, which then acks it: its place under ``global_concurrency`` is taken until then."""
+    kind, mailbox, _ = parse_subject(message.subject) or ("", None, "")
+    if kind != "t" or mailbox is None:
+        return False
+    backlog = await client.transport.backlog(mailbox.consumer)
+    if backlog is None or backlog.held == 0:
+        return False
+    question = {"id": task_id, "mailbox": ""}
+    answers = await client.ask_workers("find", question, enough=lambda answer: answer.get("state") == "held")
+    return any(answer.get("state") == "held" for answer in answers)
 
 
 def _stays(envelope: Envelope) -> bool:

@@ -79,12 +79,12 @@ class Ticket:
             self.event.set()
 
     def outcome(self) -> Record | None:
-        """The terminal record, if it is here and its task was not revived since (F-3)."""
-        if self.raw is not None:
+        """The terminal record, if it is here."""
+        if self.record is None and self.raw is not None:
             raw, self.raw = self.raw, None
-            told = readable_record(raw)
-            if told is not None and (self.record is None or told.generation > self.record.generation):
-                self.record = told if told.terminal else None
+            record = readable_record(raw)
+            if record is not None and record.terminal:
+                self.record = record
         return self.record
 
 
@@ -187,10 +187,10 @@ class Client:
         )
 
     async def _by_now(self, ticket: Ticket, record: Record) -> Record | None:
-        """A failure that is awaited once more; None if its task was revived meanwhile. Without an answer it stands."""
+        """A failure that was known before; None if its task was revived since (F-3). Without an answer it stands."""
+        ticket.raw = None
         with anyio.move_on_after(FIRST_LOOK), suppress(ResultError, TransportError):
-            found = await self.find(ticket.id)
-            ticket.record, ticket.fresh = found.record, False
+            ticket.record = (await self.find(ticket.id)).record
             return ticket.outcome()
         return record
 

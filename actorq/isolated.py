@@ -1,6 +1,6 @@
 """The process of one attempt, from the inside (D-5, E-3): the user's code imported once, then forked for each attempt.
 
-``isolation`` makes the worker's side of it (``actorq.runtime.isolate``), which starts ``main`` as a program.
+A program of its own, started by ``actorq.runtime.forkserver``; ``actorq.isolation`` says what it is told.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from actorq.model.address import Mailbox, Namespace
 from actorq.model.message import ConnectionSettings, Message, StreamSettings
 from actorq.model.outcome import Again, Done, Failed, Outcome, Snoozed
 from actorq.plugins import open_transport
-from actorq.runtime.channel import Channel
+from actorq.runtime.channel import READY, Channel
 from actorq.runtime.context import Run
-from actorq.runtime.execute import Engine, Job, decode, perform, resolve
+from actorq.runtime.execute import Engine, Job, decode, perform, rebuild
 from actorq.runtime.forks import Forks
-from actorq.runtime.isolate import READY, Isolation, to_values
+from actorq.runtime.isolate import to_values
 from actorq.runtime.settle import to_record
 from actorq.runtime.slots import Slots
 from actorq.runtime.threads import Threads
@@ -48,51 +48,6 @@ from actorq.system import ActorSystem
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 MAX_TEXT = 32 * 1024
-_IN_MAIN = "its actors are in no module that another process could import: move them out of the program's main file"
-_IN_MEMORY = "memory: is a broker inside this process, which another one cannot reach"
-
-
-# ---- in the worker
-
-
-def isolation(system: ActorSystem, app: str | None = None) -> Isolation:
-    """The processes for single attempts of a system. ``app``: its MODULE:SYSTEM; None: wherever its actors are."""
-    app = app or importable(system)
-    if not hasattr(socket, "send_fds") or sys.platform != "linux":
-        return Isolation("that takes Linux")
-    if system.url.startswith("memory:"):
-        return Isolation(_IN_MEMORY)
-    if app is None:
-        return Isolation(_IN_MAIN)
-    return Isolation(
-        {
-            "app": app,
-            "modules": sorted({module for target in system.actors.values() if (module := _module(target.handler))}),
-            "transport": system.url,
-            "namespace": system.namespace.prefix,
-            "connection": {key: value for key, value in system.connection.items() if type(value) in PLAIN},
-            "streams": dataclasses.asdict(system.streams) | {"manage": "none"},
-            "send_timeout": system.send_timeout,
-        }
-    )
-
-
-def importable(system: ActorSystem) -> str | None:
-    """A ``module:attribute`` under which another process finds the system, None if there is none."""
-    for target in system.actors.values():
-        name = _module(target.handler)
-        for attribute, value in vars(sys.modules[name]).items() if name else ():
-            if value is system:
-                return f"{name}:{attribute}"
-    return None
-
-
-def _module(handler: object) -> str | None:
-    """Where a handler is from, if that can be imported: a program's main file is another module elsewhere."""
-    name = getattr(handler, "__module__", None)
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    return None if module is None or module.__spec__ is None or name == "__main__" else name
-
 
 # ---- in the process that forks
 
@@ -202,7 +157,7 @@ async def _attempt(
             _Held(Message("", body), deliveries), instance=instance,
         )  # fmt: skip
         channel.send("begun")
-        outcome = decode(job) or resolve(job) or await _perform(job, channel, tasks)
+        outcome = decode(job) or rebuild(job) or await _perform(job, channel, tasks)
         if isinstance(outcome, Done | Failed | Again | Snoozed):  # else it was stopped, and nobody listens any more
             channel.send("outcome", *to_values(_fitting(job, outcome)))
 

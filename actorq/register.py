@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import anyio
@@ -21,11 +21,15 @@ PAUSE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """One register record. ``home``: the actor's own mailbox, written by a worker; else one that a sender used."""
+    """One register record. ``home``: the actor's own mailbox, written by a worker; else one that a sender used.
+
+    ``sequence`` says which of two was written later.
+    """
 
     mailbox: Mailbox
     home: bool
     details: Mapping[str, object]
+    sequence: int = 0
 
 
 class Register:
@@ -54,12 +58,14 @@ class Register:
         await self._write(mailbox, body, 0, anyio.current_time() + timeout)
         self._known.add(mailbox)
 
-    async def announce(self, mailbox: Mailbox, details: Mapping[str, object], timeout: float = TIMEOUT) -> None:
-        """Write a worker's home record if what is stored differs."""
+    async def announce(
+        self, mailbox: Mailbox, details: Mapping[str, object], timeout: float = TIMEOUT, *, anew: bool = False
+    ) -> None:
+        """Write a worker's home record if what is stored differs, or in any case, to be the newest home."""
         body, deadline = {"v": 1, "home": True, **details}, anyio.current_time() + timeout
         while True:
             found = await self._transport.get(self._namespace.register(mailbox))
-            if found is not None and unpack_map(found.body) == body:
+            if found is not None and unpack_map(found.body) == body and not anew:
                 return
             if await self._write(mailbox, pack(body), 0 if found is None else found.sequence, deadline):
                 return
@@ -67,12 +73,10 @@ class Register:
     async def home(self, actor: str, timeout: float = TIMEOUT) -> Mailbox:
         """Where a sender by name puts messages: the registered home, else queue ``default``, lane 0."""
         if actor not in self._homes:
-            for entry in await self._found(actor, anyio.current_time() + timeout):
-                if entry.home:
-                    self._homes[actor] = entry.mailbox
-                    break
-            else:
+            home = home_of(await self._found(actor, anyio.current_time() + timeout), actor)
+            if home is None:
                 return Mailbox("default", 0, actor)
+            self._homes[actor] = home
         return self._homes[actor]
 
     async def _found(self, actor: str, deadline: float) -> list[Registered]:
@@ -90,7 +94,7 @@ class Register:
         for message in await self._transport.scan(self._namespace.registers(actor, queue)):
             parsed, details = parse_subject(message.subject), unpack_map(message.body) or {}
             if parsed is not None and parsed[1].actor != PAUSED:
-                found.append(Registered(parsed[1], bool(details.get("home")), details))
+                found.append(Registered(parsed[1], bool(details.get("home")), details, message.sequence))
         return sorted(found, key=lambda entry: str(entry.mailbox))
 
     async def pause(self, queue: str, paused: bool, timeout: float = TIMEOUT) -> bool:
@@ -115,6 +119,12 @@ class Register:
         record = Publication(subject, body, expect=Expect(expected, subject), replace=True)
         verdict = await confirmed(self._transport, record, deadline)
         return isinstance(verdict, Done) or verdict.perhaps_own
+
+
+def home_of(entries: Iterable[Registered], actor: str) -> Mailbox | None:
+    """The home of an actor: of several (its queue was changed) the one that was announced last."""
+    homes = [entry for entry in entries if entry.home and entry.mailbox.actor == actor]
+    return max(homes, key=lambda entry: entry.sequence).mailbox if homes else None
 
 
 def pause_in(message: Message) -> tuple[str, bool] | None:

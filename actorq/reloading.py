@@ -18,7 +18,7 @@ log: logging.Logger = logging.getLogger("actorq.worker")
 
 
 class Reloading:
-    """``child``: makes a supervisor's child of a part of the tree. ``announce``: registers an actor's mailbox anew.
+    """``child``: makes a supervisor's child of a part of the tree. ``rescan``: finds all mailboxes.
 
     ``grace``: seconds that running tasks have before an actor is restarted or taken out, as of now.
     """
@@ -29,13 +29,13 @@ class Reloading:
         runners: Mapping[str, ActorRunner],
         *,
         child: Callable[[Node], Child],
-        announce: Callable[[ActorRunner], Awaitable[None]],
+        rescan: Callable[[], Awaitable[None]],
         grace: Callable[[], float],
     ) -> None:
         self._root = root
         self._runners = runners
         self._child = child
-        self._announce = announce
+        self._rescan = rescan
         self._grace = grace
 
     async def apply(self, changes: Changes) -> None:
@@ -51,7 +51,9 @@ class Reloading:
         for added in changes.added:
             self._add(added)
         for name in changes.restart:
-            await self._move(self._runners[name])
+            self._runners[name].leave()
+        await self._find_mailboxes()
+        for name in changes.restart:
             self._root.restart(name)
 
     def _supervisor(self, path: str) -> Supervisor:
@@ -74,13 +76,12 @@ class Reloading:
             for name in names:
                 tasks.start_soon(self._runners[name].drain, self._grace())
 
-    async def _move(self, runner: ActorRunner) -> None:
-        """Serve the mailboxes that the actor has now, its queue perhaps another one."""
-        runner.leave()
+    async def _find_mailboxes(self) -> None:
+        """Those that the actors have now, their queues perhaps other ones. What waits in the old ones is served, too."""
         try:
-            await self._announce(runner)
+            await self._rescan()
         except TransportError as error:
-            log.warning("actor %s: its mailbox cannot be registered now (%s): later", runner.name, error)
+            log.warning("the broker does not answer (%s): mailboxes are bound later", error)
 
     def _add(self, added: Added) -> None:
         self._supervisor(added.parent).add(self._child(added.node))

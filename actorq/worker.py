@@ -133,7 +133,7 @@ class Worker:
         """Run until a signal, or until the work is done with ``burst``; give the exit code: 0, or 70 (see E-3, E-6).
 
         ``ready`` is called once its mailboxes are bound. Main thread only: it listens to SIGTERM, SIGINT, SIGHUP (read
-        the configuration again) and SIGUSR1 (log where everything stands). Raises SupervisionError if the tree gave up, as entering it does.
+        the configuration again) and SIGUSR1 (log where everything stands). Raises SupervisionError if the tree gave up.
         """
         self._owns_process = True
         async with self, anyio.create_task_group() as tasks:
@@ -225,12 +225,12 @@ class Worker:
             bind=bindings.bind, rescan=bindings.rescan,
         )  # fmt: skip
         self._reloading = Reloading(
-            self.supervisor, self.runners, child=self._child, announce=bindings.announce,
+            self.supervisor, self.runners, child=self._child, rescan=partial(bindings.rescan, claim=True),
             grace=lambda: self.options.shutdown_timeout,
         )  # fmt: skip
         await tasks.start(cancelled.run)
         await tasks.start(attendant.run)
-        await bindings.rescan()
+        await bindings.rescan(claim=True)
         tasks.start_soon(bindings.keep)
         tasks.start_soon(self._supervise)
         await self._up.wait()

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actorq import ActorSystem, RemoteError, ResultTimeout
+from actorq import ActorSystem, RemoteError, ResultTimeout, Retry
 
 system = ActorSystem("shop")
 Event = dict[str, Any]
 
 
-@system.actor(timeout="5s")
+@system.actor(timeout="5s", retry=Retry(no_retry=(ValueError,)))
 async def quote(item: str, count: int) -> str:
     if count < 1:
         raise ValueError("count has to be 1 or more")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from actorq.cli.exits import FAILED, OK, USAGE, Exit
-from actorq.cli.operate import Answer, OneWorker, ask, backlog, beside, states_of
+from actorq.cli.operate import Answer, OneWorker, actors_of, ask, backlog, beside, states_of
 from actorq.cli.output import data, document, listing, span, talk
 from actorq.cli.settings import DEFAULTS, App, Common
 from actorq.cli.workers import nobody
@@ -33,7 +33,7 @@ def ls(*, app: App = None, common: Common = DEFAULTS) -> int:
         for entry in await client.register.entries():
             mailboxes.setdefault(entry.mailbox.actor, []).append(entry)
         rows: list[Answer] = []
-        for name in sorted({*mailboxes, *(name for info in infos for name in info.get("actors") or {})}):
+        for name in sorted({*mailboxes, *(name for info in infos for name in actors_of(info))}):
             own = sorted(mailboxes.get(name, []), key=lambda entry: not entry.home)
             waiting = sum([(await backlog(client, entry.mailbox))[0] for entry in own])
             rows.append(_row(name, own, states_of(infos, name), waiting, paused))

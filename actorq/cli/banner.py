@@ -11,51 +11,46 @@ from typing import Any
 
 from actorq.cli.logs import Format
 from actorq.cli.output import columns, document, masked, talk
-from actorq.config import Plan
 from actorq.core.tree import Node
 from actorq.model.policy import Policy
 from actorq.runtime.target import Target
-from actorq.system import ActorSystem
-from actorq.worker import WorkerOptions
+from actorq.worker import Worker
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """``name``: of the worker; ``processes``: those of a crew."""
+    """``processes``: the names of those that run in its place."""
 
-    system: ActorSystem
-    plan: Plan
-    options: WorkerOptions
-    name: str
+    worker: Worker
     backend: str
     form: Format
     processes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """What is about to run, as plain values."""
-        system, options = self.system, self.options
-        served = {policy.queue for policy in self.plan.policies.values() if options.serves(policy.queue)}
+        system, plan, options = self.worker.system, self.worker.plan, self.worker.options
+        served = {policy.queue for policy in plan.policies.values() if options.serves(policy.queue)}
         return {
             "version": version("actorq"),
-            "worker": self.name,
+            "worker": self.worker.name,
             "system": system.name,
             "namespace": system.namespace.prefix.removeprefix("aq-"),
             "transport": masked(system.url),
             "backend": self.backend,
-            "config": list(self.plan.config.files),
+            "config": list(plan.config.files),
             "processes": list(self.processes),
             "queues": sorted(served if "*" in options.queues else set(options.queues) - set(options.exclude)),
             "actors": {name: self._actor(target) for name, target in system.actors.items()},
-            "tree": _plain(self.plan.tree.root),
+            "tree": _plain(plan.tree.root),
         }
 
     def _actor(self, target: Target) -> dict[str, object]:
-        policy = self.plan.policies[target.name]
+        policy = self.worker.plan.policies[target.name]
         return {
             "queue": policy.queue,
-            "served": self.options.serves(policy.queue),
+            "served": self.worker.options.serves(policy.queue),
             "runs": "in the event loop" if target.is_async else "in threads",
             "concurrency": target.with_policy(policy).slots,
             "timeout": policy.timeout,
@@ -77,7 +72,7 @@ class Banner:
         rows += [(key, ", ".join(known[key])) for key in ("config", "processes") if known[key]]
         talk(columns([*rows, ("queues", ", ".join(known["queues"]) or "none")], "  "))
         talk("\n".join(_actors(known["actors"])) or "  no actors")
-        talk("\n".join(_drawn(self.plan.tree.root, "  ")))
+        talk("\n".join(_drawn(self.worker.plan.tree.root, "  ")))
 
     def ready(self, *, as_json: bool) -> None:
         """Say that it is."""

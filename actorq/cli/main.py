@@ -64,6 +64,11 @@ dead.command("actorq.cli.dead:show", name="show", help="Show all that is known o
 dead.command("actorq.cli.dead:retry", name="retry", help="Let their tasks run again.")
 dead.command("actorq.cli.dead:drop", name="drop", help="Remove dead letters.")
 app.command(dead)
+config: App = App("config", help="Check and show the configuration.")
+config.command("actorq.cli.config:check", name="check", help="Tell all that is wrong with the configuration.")
+config.command("actorq.cli.config:show", name="show", help="Show every setting, and where it comes from.")
+config.command("actorq.cli.config:schema", name="schema", help="Print the JSON Schema, for editors.")
+app.command(config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -52,17 +52,19 @@ async def ask(
 
 def serves(info: Answer, mailbox: Mailbox) -> bool:
     """Whether the worker that gave ``info`` takes messages from a mailbox."""
-    queues: list[str] = info.get("queues") or []
-    return mailbox.actor in _actors(info) and (mailbox.queue in queues or "*" in queues)
+    queues: list[str] = info.get("queues", [])
+    return mailbox.actor in actors_of(info) and (mailbox.queue in queues or "*" in queues)
 
 
 def states_of(infos: list[Answer], actor: str) -> list[Answer]:
     """What each worker that has the actor says of it."""
-    return [_actors(info)[actor] for info in infos if actor in _actors(info)]
+    return [actors_of(info)[actor] for info in infos if actor in actors_of(info)]
 
 
-def _actors(info: Answer) -> dict[str, Answer]:
-    return info.get("actors") or {}
+def actors_of(info: Answer) -> dict[str, Answer]:
+    """What a worker says of its actors, by name."""
+    actors: dict[str, Answer] | None = info.get("actors")
+    return actors or {}
 
 
 async def backlog(client: Client, mailbox: Mailbox) -> tuple[int, int]:
@@ -81,4 +83,7 @@ async def scheduled(client: Client, mailbox: Mailbox) -> int:
 
 async def running_tasks(client: Client) -> list[Answer]:
     """What runs now, in any worker: ``id actor queue attempt started`` of each."""
-    return [task for answer in await ask(client, "tasks") for task in answer.get("running") or []]
+    tasks: list[Answer] = []
+    for answer in await ask(client, "tasks"):
+        tasks += answer.get("running", [])
+    return tasks

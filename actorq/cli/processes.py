@@ -30,7 +30,8 @@ class Process:
         self._out = folder / f"{name}.out"
         self._command = tied([sys.executable, *arguments])
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS_", "ACTORQ_"))}
-        self._environment = kept | dict(settings)
+        # A configuration that lies here is not for them.
+        self._environment = kept | {"ACTORQ_CONFIG": os.devnull} | dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -119,7 +119,7 @@ def purge(
 
 async def _cancel(client: Client, row: Answer) -> None:
     try:
-        row["cancelled"] = await cancel(client, row["id"])
+        row["cancelled"] = await cancel(client, row["id"], waits=True)
     except ResultError:  # it has ended meanwhile, and keeps no record
         row["cancelled"] = False
 

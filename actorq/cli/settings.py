@@ -102,9 +102,9 @@ class Common:
         return found
 
     def reach(self, app: str | None, *, reading: bool = False) -> ActorSystem:
-        """The system to speak to from outside its processes; ``reading`` makes no streams. Raises Exit.
+        """The system to speak to from outside its processes. Raises Exit.
 
-        Who only reads can do without the code, which may not be there: it is not asked for where the namespace is known.
+        ``reading``: make no streams, and do without the code where the namespace is known: it may not be there.
         """
         system = self.system(app if reading else self.target(app))
         if system.url.startswith("memory:"):
@@ -136,8 +136,9 @@ class Common:
         return system
 
     def connect(self, system: ActorSystem, config: Config | None = None) -> None:
-        """Lay flags and file over a system's own settings, and those over the environment's."""
-        config = sound(self.draft()) if config is None else config
+        """Lay flags and file over a system's own settings, and those over the environment's. None: no file."""
+        if config is None:
+            config = Config().laid_over({path: value for path, value in self.flags().items() if path != "namespace"})
         given = config.nats
         environment = {path.removeprefix("nats."): value for path, (_, value) in nats_environment().items()}
         environment.pop("servers", None)  # the system looks there itself

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import signal
 from types import FrameType
+
+log: logging.Logger = logging.getLogger("actorq.worker")
 
 STDERR = 2
 
 
-def listen() -> None:
+def listen(*, hangup: str = "") -> None:
     """Make SIGTERM and SIGHUP end this command as Ctrl-C does, so that it cleans up, and SIGUSR1 print all stacks.
 
-    A worker's own way with SIGTERM, once it runs, comes before this one, and SIGHUP follows it.
+    ``hangup``: what to log at SIGHUP instead of ending. A worker's own way with all of them comes first, once it runs.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
-        signal.signal(signal.SIGHUP, _terminate)
+        signal.signal(signal.SIGHUP, (lambda _, __: log.info(hangup)) if hangup else _terminate)
     faulthandler.register(signal.SIGUSR1, file=STDERR)
 
 

@@ -1,4 +1,4 @@
-"""``actorq worker``: reads the flags, says what it will run, and runs it."""
+"""``actorq worker``: reads the flags, says what it will run, and runs it, in this process or in several."""
 
 from __future__ import annotations
 
@@ -7,28 +7,41 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from importlib.metadata import version
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import anyio
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from actorq.cli import logs, server, signals
+from actorq.cli.banner import Banner
+from actorq.cli.crew import Crew
 from actorq.cli.exits import OK, USAGE, Exit
 from actorq.cli.lifespan import Named
-from actorq.cli.output import columns, document, masked, talk
+from actorq.cli.member import Member
 from actorq.cli.settings import DEFAULTS, Common, Seconds
+from actorq.cli.target import load
+from actorq.config import Draft, sound
 from actorq.embedded import EmbeddedBroker
-from actorq.runtime.target import Target
-from actorq.system import ActorSystem
-from actorq.worker import Worker, WorkerOptions
+from actorq.errors import ActorqError
+from actorq.model.address import token
+from actorq.model.durations import size
+from actorq.worker import Worker, options_of
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 WATCH_EVERY = 0.25
 IF_TAKEN = "leave out --embedded to use it, or give another address with -s nats://127.0.0.1:PORT"
+
+
+def _bytes(_: object, tokens: tuple[Token, ...]) -> int:
+    try:
+        return size(tokens[0].value, "a size")
+    except ActorqError as error:
+        raise ValueError(str(error)) from error
 
 
 def worker(
@@ -38,17 +51,23 @@ def worker(
     concurrency: Annotated[int | None, Parameter(alias="-c", validator=Number(gte=1))] = None,
     queues: Annotated[list[str] | None, Parameter(alias="-Q")] = None,
     exclude_queues: Annotated[list[str] | None, Parameter(alias="-X")] = None,
-    name: Annotated[str, Parameter(alias="-n")] = "",
-    log_level: Annotated[logs.Level, Parameter(alias="-l")] = "info",
+    workers: Annotated[int | None, Parameter(alias="-w", validator=Number(gte=1))] = None,
+    name: Annotated[str | None, Parameter(alias="-n")] = None,
+    log_level: Annotated[logs.Level | None, Parameter(alias="-l")] = None,
     log_format: logs.Format = "console",
-    backend: Literal["asyncio", "trio"] = "asyncio",
+    backend: Literal["asyncio", "trio"] | None = None,
     burst: bool = False,
-    shutdown_timeout: Seconds = 30.0,
-    ack_wait: Annotated[Seconds, Parameter(validator=Number(gte=1))] = 30.0,
+    max_tasks: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
+    max_rss: Annotated[int | None, Parameter(converter=_bytes, metavar="SIZE")] = None,
+    shutdown_timeout: Seconds | None = None,
+    stop_timeout: Seconds | None = None,
+    ack_wait: Annotated[Seconds | None, Parameter(validator=Number(gte=1))] = None,
     embedded: bool = False,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a worker until SIGTERM or Ctrl-C: the first drains, the second cancels, the third ends at once.
+
+    What is not given here, the [worker] of the configuration file may say.
 
     Parameters
     ----------
@@ -60,50 +79,178 @@ def worker(
         Queues to serve, comma separated; all by default.
     exclude_queues
         Queues not to serve.
+    workers
+        So many processes, and a parent that starts another for one that ends.
     name
         Its name, instead of host, process id and four random characters.
     log_level
-        Least severe level that is logged.
+        Least severe level that is logged; info by default.
     log_format
         One line, or one JSON object a line.
     backend
-        Event loop that runs the handlers.
+        Event loop that runs the handlers; asyncio by default.
     burst
         Stop when all mailboxes are empty.
+    max_tasks
+        Drain and end after so many tasks; with --workers another process takes its place.
+    max_rss
+        The same once it has so much memory: bytes, or 512MiB.
     shutdown_timeout
-        How long running tasks may go on after the first signal: seconds, or 30s, 5m.
+        How long running tasks may go on after the first signal: seconds, or 30s (the default), 5m.
+    stop_timeout
+        The same for those of an actor that is restarted; 5s by default.
     ack_wait
-        Lease of a delivery, at least 1 s: after a crash its task runs elsewhere that much later.
+        Lease of a delivery, at least 1 s, 30s by default: after a crash its task runs elsewhere that much later.
     embedded
         Start a broker in this process's care, with a temporary store, where the system looks for one.
     """
-    if target is None:
+    given = {
+        "concurrency": concurrency, "queues": _split(queues), "exclude_queues": _split(exclude_queues),
+        "workers": workers, "name": name, "log_level": log_level, "backend": backend, "max_tasks": max_tasks,
+        "max_rss": max_rss, "shutdown_timeout": shutdown_timeout, "stop_timeout": stop_timeout, "ack_wait": ack_wait,
+    }  # fmt: skip
+    flags = {
+        f"worker.{key}": (f"flag --{key.replace('_', '-')}", value) for key, value in given.items() if value is not None
+    }
+    asked = _Asked(target, flags, log_format, workers is not None, burst, embedded, common)
+    member = Member.of_environment()
+    with member or nullcontext():
+        return _prepared(asked, member).run()
+
+
+def _split(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(part for name in names for part in name.split(",") if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line says. ``flags``: those that stand for keys of the configuration."""
+
+    target: str | None
+    flags: Mapping[str, tuple[str, Any]]
+    form: logs.Format
+    as_crew: bool
+    burst: bool
+    embedded: bool
+    common: Common
+
+    def draft(self) -> Draft:
+        draft = self.common.draft()
+        return replace(draft, config=draft.config.laid_over(self.flags))
+
+    def target_of(self, draft: Draft) -> str:
+        """The system to run. Raises Exit if there is none, ConfigError if the file may have named one."""
+        if target := self.target or draft.config.get("worker.app") or sound(draft).get("worker.app"):
+            return str(target)
         raise Exit(
-            USAGE, "which system? write `actorq worker MODULE:SYSTEM`, for example shop.tasks:system, or set ACTORQ_APP"
+            USAGE,
+            "which system? write `actorq worker MODULE:SYSTEM`, for example shop.tasks:system, or set ACTORQ_APP, or"
+            " app under [worker] in actorq.toml",
         )
-    options = WorkerOptions(
-        name=name, queues=_split(queues) or ("*",), exclude=_split(exclude_queues), concurrency=concurrency,
-        shutdown_timeout=shutdown_timeout, lease=ack_wait, burst=burst,
-    )  # fmt: skip
-    logs.set_up(log_level, log_format)
-    system = common.system(target)
-    running = Worker(system, options)
-    signals.listen()
+
+
+def _prepared(asked: _Asked, member: Member | None) -> _Start:
+    """Read and check all that is needed. Raises Exit, or an error of ours, for what is wrong."""
+    draft = asked.draft()
+    config, app = draft.config, asked.target_of(draft)
+    options = replace(options_of(config), app=app, burst=asked.burst)
+    if member is not None:
+        options = replace(options, name=member.name)
+    logs.set_up(config.get("worker.log_level"), asked.form)
+    system = load(app)
+    running = Worker(system, options, config=draft, reread=asked.draft)
+    asked.common.connect(system, config)
+    names: list[str] = []
+    if member is None and (asked.as_crew or config.get("worker.workers") > 1):
+        names = [token(f"{running.name}-{n + 1}", "worker name") for n in range(config.get("worker.workers"))]
+        if system.url.startswith("memory:"):
+            raise Exit(USAGE, f"memory: is a broker inside one process: {len(names)} of them need one of their own")
+    elif member is not None and member.url is not None:
+        system.transport = member.url
     if system.lifespan is not None:
         system.lifespan = functools.partial(Named, system.name, system.lifespan)
-    begin = functools.partial(_begin, running, backend, log_format, common)
-    if not embedded:
-        return _left(running, _run(begin(), backend=backend))
-    with server.running(server.beside(system.url), IF_TAKEN) as broker:
-        system.transport = broker.url
-        code = _run(_beside, broker, begin(), backend=backend)
-    return _left(running, code)
+    return _Start(asked, running, Banner(running, config.get("worker.backend"), asked.form, tuple(names)), member)
 
 
-def _run(function: Callable[..., Awaitable[int]], *args: Any, backend: str) -> int:
-    # This process is ours, and it makes short-lived objects by the million: look for cycles less often than by default.
-    gc.set_threshold(20_000, 20, 20)
-    return anyio.run(function, *args, backend=backend)
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A worker that is ready to be run, or the parent of those ``processes`` that the banner names."""
+
+    asked: _Asked
+    worker: Worker
+    banner: Banner
+    member: Member | None
+
+    def run(self) -> int:
+        """Run it, with a broker if that was asked for; give the exit code."""
+        system = self.worker.system
+        signals.listen(hangup="SIGHUP: the worker is only starting, with the configuration as it is")
+        if self.member is not None or not self.asked.embedded:
+            return self._run(None)
+        with server.running(server.beside(system.url), IF_TAKEN) as broker:
+            system.transport = broker.url
+            return self._run(broker)
+
+    def _run(self, broker: EmbeddedBroker | None) -> int:
+        if self.member is None:
+            self.banner.announce()
+            for oddity in oddities(self.worker, self.asked.common.namespace):
+                log.warning(oddity)
+        if self.banner.processes:
+            return self._run_crew(broker)
+        # This process is ours, and it makes short-lived objects by the million: look for cycles less often.
+        gc.set_threshold(20_000, 20, 20)
+        run = self._as_member if self.member is not None else functools.partial(self.worker.run, ready=self._ready)
+        code = anyio.run(_beside, broker, run, _give_up, backend=self.banner.backend)
+        return _left(self.worker, code)
+
+    def _run_crew(self, broker: EmbeddedBroker | None) -> int:
+        root = self.worker.plan.tree.root.supervisor
+        assert root is not None, "the root is a supervisor"
+        options = self.worker.options
+        crew = Crew(
+            self.banner.processes, root, patience=options.shutdown_timeout, burst=options.burst,
+            url=None if broker is None else broker.url,
+        )  # fmt: skip
+        return anyio.run(_beside, broker, functools.partial(crew.run, self._ready), crew.end)
+
+    def _ready(self) -> None:
+        self.banner.ready(as_json=self.asked.common.as_json)
+
+    async def _as_member(self) -> int:
+        member, code = self.member, OK
+        assert member is not None
+
+        async with anyio.create_task_group() as tasks:
+
+            def ready() -> None:
+                member.ready()
+                tasks.start_soon(member.watch, vars(self.worker)["_shutdown"])
+
+            code = await self.worker.run(ready=ready)
+            tasks.cancel_scope.cancel()
+        return code
+
+
+async def _beside(broker: EmbeddedBroker | None, run: Callable[[], Awaitable[int]], end: Callable[[Exit], None]) -> int:
+    """Run beside a broker, if there is one; when that ends first, its tasks are gone, and ``end`` is called."""
+    code = OK
+    async with anyio.create_task_group() as tasks:
+        if broker is not None:
+            tasks.start_soon(_watch, broker, end)
+        code = await run()
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _watch(broker: EmbeddedBroker, end: Callable[[Exit], None]) -> None:
+    while broker.running:
+        await anyio.sleep(WATCH_EVERY)
+    end(server.ended(broker))
+
+
+def _give_up(error: Exit) -> None:
+    raise error
 
 
 def _left(worker: Worker, code: int) -> int:
@@ -116,37 +263,10 @@ def _left(worker: Worker, code: int) -> int:
     return code
 
 
-def _begin(worker: Worker, backend: str, form: logs.Format, common: Common) -> Callable[[], Awaitable[int]]:
-    """Say what will run; gives what runs it."""
-    _announce(worker, backend, form)
-    for oddity in oddities(worker.system, worker.options, common.namespace):
-        log.warning(oddity)
-    return functools.partial(worker.run, ready=functools.partial(_ready, worker, backend, form, as_json=common.as_json))
-
-
-async def _beside(broker: EmbeddedBroker, run: Callable[[], Awaitable[int]]) -> int:
-    """Run a worker for as long as its broker lives. Raises Exit when that ends first: its tasks are gone with it."""
-    code = OK
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_watch, broker)
-        code = await run()
-        tasks.cancel_scope.cancel()
-    return code
-
-
-async def _watch(broker: EmbeddedBroker) -> None:
-    while broker.running:
-        await anyio.sleep(WATCH_EVERY)
-    raise server.ended(broker)
-
-
-def _split(names: Iterable[str] | None) -> tuple[str, ...]:
-    return tuple(part for name in names or () for part in name.split(",") if part)
-
-
-def oddities(system: ActorSystem, options: WorkerOptions, namespace: str | None) -> list[str]:
-    """What a worker may well be meant to do, and more often is not."""
-    known = sorted({target.policy.queue for target in system.actors.values()})
+def oddities(worker: Worker, namespace: str | None) -> list[str]:
+    """What a worker may well be meant to do, and more often is not. ``namespace``: by flag or environment."""
+    system, options = worker.system, worker.options
+    known = sorted({policy.queue for policy in worker.plan.policies.values()})
     found = [
         f"no actor of {system.name} is in queue {queue!r}; it has {', '.join(known) or 'no actors'}"
         for queue in (*options.queues, *options.exclude)
@@ -162,62 +282,4 @@ def oddities(system: ActorSystem, options: WorkerOptions, namespace: str | None)
             "memory: is a broker inside this process: no other one can send to it; use --embedded with"
             " -s nats://127.0.0.1:4222, or a broker of its own"
         )
-    return found
-
-
-def facts(worker: Worker, backend: str) -> dict[str, Any]:
-    """What a worker is about to run."""
-    system, options = worker.system, worker.options
-    served = {t.policy.queue for t in system.actors.values() if options.serves(t.policy.queue)}
-    return {
-        "version": version("actorq"),
-        "worker": worker.name,
-        "system": system.name,
-        "namespace": system.namespace.prefix.removeprefix("aq-"),
-        "transport": masked(system.url),
-        "backend": backend,
-        "queues": sorted(served if "*" in options.queues else set(options.queues) - set(options.exclude)),
-        "actors": {name: _policy(target, options) for name, target in system.actors.items()},
-    }
-
-
-def _policy(target: Target, options: WorkerOptions) -> dict[str, object]:
-    if options.concurrency is not None:
-        target = target.with_policy(target.policy.merged({"concurrency": options.concurrency}, "-c"))
-    policy = target.policy
-    return {
-        "queue": policy.queue,
-        "served": options.serves(policy.queue),
-        "runs": "in the event loop" if target.is_async else "in threads",
-        "concurrency": target.slots,
-        "timeout": policy.timeout,
-    }
-
-
-def _announce(worker: Worker, backend: str, form: logs.Format) -> None:
-    known = facts(worker, backend)
-    if form == "json":
-        log.info("starting", extra={"details": known})
-        return
-    talk(f"actorq {known['version']} worker {known['worker']}")
-    rows = [(key, known[key]) for key in ("system", "namespace", "transport", "backend")]
-    talk(columns([*rows, ("queues", ", ".join(known["queues"]) or "none")], "  "))
-    talk(columns([_row(name, policy) for name, policy in known["actors"].items()], "  actor ") or "  no actors")
-
-
-def _row(name: str, policy: dict[str, object]) -> tuple[str, ...]:
-    return (
-        name,
-        f"queue {policy['queue']}{'' if policy['served'] else ' (not served)'}",
-        f"{policy['concurrency']} at once {policy['runs']}",
-        "no time limit" if policy["timeout"] is None else f"at most {policy['timeout']:g} s",
-    )
-
-
-def _ready(worker: Worker, backend: str, form: logs.Format, *, as_json: bool) -> None:
-    if form == "json":
-        log.info("ready")
-    else:
-        talk("ready")
-    if as_json:
-        document(facts(worker, backend))
+    return [*worker.plan.warnings, *found]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from actorq.config.problems import quoted
@@ -18,13 +20,15 @@ Schema = Mapping[str, Any]
 VARIABLE: Schema = {"type": "string", "pattern": r"\$\{"}
 """In place of anything that is not text."""
 
+NO_ELEMENTS: Mapping[int, str] = MappingProxyType({})
+
 
 class Unfit(Exception):
-    """A value is not of its kind. ``index``: which element of a list."""
+    """A value is not of its kind. ``elements``: what is wrong with which elements of a list, if that is the reason."""
 
-    def __init__(self, text: str, index: int | None = None) -> None:
+    def __init__(self, text: str, elements: Mapping[int, str] = NO_ELEMENTS) -> None:
         super().__init__(text)
-        self.index = index
+        self.elements = elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def a_duration(least: float = 0.0) -> Kind:
 
 def a_whole(least: int = 0, most: int | None = None) -> Kind:
     """A whole number."""
-    allowed = f"{least} or more" if most is None else f"{least} to {most}"
+    allowed = f"{least} or more" if most is None else f"{least} to {most}" if most > least else str(least)
 
     def read(value: Any) -> int:
         try:
@@ -161,7 +165,10 @@ def _plain(text: str) -> object:
 def _text(value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value
-    raise Unfit(f"{quoted(value)} is not text" if value != "" else "it is empty; write something, or leave it out")
+    empty = isinstance(value, str)
+    raise Unfit(
+        "it is empty; write something, or leave it out" if empty else f'{quoted(value)} is not text; write "..."'
+    )
 
 
 def _target(value: Any) -> str:
@@ -239,6 +246,11 @@ def a_choice(*choices: str) -> Kind:
     return Kind(f"{', '.join(most)} or {last}", read, {"anyOf": [{"enum": [*choices]}, VARIABLE]})
 
 
+def masked(url: str) -> str:
+    """A URL without user, password or token."""
+    return re.sub(r"(^|//|,)[^/@,]+@", r"\1***@", url)
+
+
 def _listed(kind: str, read_one: Callable[[Any], Any], one: Schema, *, alone: bool = False) -> Kind:
     """A list, each element checked by itself. ``alone``: a single one may stand without brackets."""
 
@@ -248,11 +260,14 @@ def _listed(kind: str, read_one: Callable[[Any], Any], one: Schema, *, alone: bo
         if not is_list(value):
             raise Unfit(f"{quoted(value)} is not a list; write [{quoted(value) if isinstance(value, str) else '...'}]")
         items: list[Any] = []
+        wrong: dict[int, str] = {}
         for index, item in enumerate(value):
             try:
                 items.append(read_one(item))
             except Unfit as error:
-                raise Unfit(str(error), index) from None
+                wrong[index] = str(error)
+        if wrong:
+            raise Unfit("; ".join(wrong.values()), wrong)
         return tuple(items)
 
     schema = {"type": "array", "items": one}
@@ -267,7 +282,9 @@ CHILDREN = _listed("names", _text, {"type": "string"})
 QUEUES = _listed("queues", _queue, {"type": "string"})
 EXCEPTIONS = _listed("exceptions", _exception, {"type": "string"})
 FILES = _listed("files", _text, {"type": "string"}, alone=True)
-SERVERS = _listed("URLs", _text, {"type": "string"}, alone=True)
+SERVERS = replace(
+    _listed("URLs", _text, {"type": "string"}, alone=True), spell=lambda urls: ", ".join(map(masked, urls))
+)
 ANYTHING = _listed("values", lambda value: value, {})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -41,11 +40,11 @@ class Problem:
         path = "" if self.place is not None and self.place.is_variable else self.path
         return ": ".join(filter(None, (str(self.place or ""), path, self.text)))
 
-    def order(self) -> tuple[bool, str, float]:
-        """By file and line; what has no line first, variables last."""
+    def order(self) -> tuple[bool, str, int]:
+        """By file and line; what has no place first, variables last."""
         if self.place is None:
             return False, "", 0
-        return self.place.is_variable, "" if self.place.is_variable else self.place.source, self.place.line or -math.inf
+        return self.place.is_variable, self.place.source, self.place.line
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

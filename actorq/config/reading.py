@@ -11,7 +11,7 @@ from actorq.config import kinds
 from actorq.config.config import Config, Value
 from actorq.config.files import Given, gather
 from actorq.config.keys import KEYS, Key, Table
-from actorq.config.kinds import Unfit
+from actorq.config.kinds import Unfit, is_list
 from actorq.config.problems import Path, Place, Problem, dotted
 from actorq.config.variables import BETWEEN, deeply_filled, has_variable, overrides
 from actorq.config.words import hint_for, hint_for_path
@@ -97,23 +97,40 @@ class _Check:
             tip = f'did you mean "supervisors.{path[-1]}"?'
         self.wrong(f"unknown key; {tip}", given.place, path)
 
-    def value(self, path: Path, key: Key, given: Given, *, is_filled: bool = False) -> None:
-        value = given.value
-        if not is_filled:
-            value, problems = deeply_filled(given.value, self.environ)
+    def value(self, path: Path, key: Key, given: Given) -> None:
+        value = self.filled(path, given)
+        if value is not None:
+            self.take(path, key, value, given)
+
+    def filled(self, path: Path, given: Given) -> Any:
+        """The value with what the environment has part in; None if that is not there."""
+        filled: list[Any] = []
+        before = len(self.problems)
+        for index, part in enumerate(given.value if is_list(given.value) else [given.value]):
+            value, problems = deeply_filled(part, self.environ)
+            filled.append(value)
             for text in problems:
-                self.wrong(text, given.place, path)
-            if problems:
-                return
-            value = key.kind.parse(value) if has_variable(given.value) else value
+                self.element(text, path, index, given)
+        if len(self.problems) > before:
+            return None
+        return filled if is_list(given.value) else filled[0]
+
+    def take(self, path: Path, key: Key, value: Any, given: Given) -> None:
         try:
-            self.values[path] = Value(key.kind.read(value), given.place, given.elements)
+            read = key.kind.read(key.kind.parse(value) if has_variable(given.value) else value)
+            self.values[path] = Value(read, given.place, given.elements)
         except Unfit as error:
-            if error.index is None:
-                self.wrong(str(error), given.place, path)
-            else:
-                place = given.elements[error.index] if given.elements else given.place
-                self.wrong(str(error), place, (*path, error.index))
+            for index, text in error.elements.items():
+                self.element(text, path, index, given)
+            if not error.elements:
+                self.wrong("it is not text" if key.secret else str(error), given.place, path)
+
+    def element(self, text: str, path: Path, index: int, given: Given) -> None:
+        """A problem of one element of a list, or of the one value that is there."""
+        if given.elements:
+            self.wrong(text, given.elements[index], (*path, index))
+        else:
+            self.wrong(text, given.place, path)
 
     def variable(self, variable: str, path: tuple[str, ...]) -> None:
         key, place = KEYS.find(path), Place(f"env {variable}")
@@ -123,8 +140,7 @@ class _Check:
             self.wrong(f'"{dotted(path)}" is a table; append {BETWEEN} and one of its keys', place, path)
         else:
             self.name(path[:2], place)
-            value = key.kind.parse(self.environ[variable])
-            self.value(path, key, Given(value, place), is_filled=True)
+            self.take(path, key, key.kind.parse(self.environ[variable]), Given(None, place))
 
     def schedules(self) -> None:
         """What each schedule has to have, besides keys that are right by themselves."""

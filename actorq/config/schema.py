@@ -73,6 +73,4 @@ def _entry(entry: Key | Table) -> dict[str, Any]:
 
 def _written(key: Key) -> object:
     """The default as a file would have it."""
-    if isinstance(key.default, tuple):
-        return [*key.default]
     return key.kind.spell(key.default) if "$ref" in str(key.kind.schema) else key.default

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from actorq.model.envelope import Envelope, Record
 
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """The copy in hand: its task's id, its own sequence in the task stream, the generation that it carries."""

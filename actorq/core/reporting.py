@@ -48,7 +48,8 @@ def failure(path: str, spec: SupervisorSpec, ending: Ending) -> SupervisionError
     if ending.why == "not started":
         error = SupervisionError(f"{last} could not be started: correct it and start again", path=child)
     else:
-        counts = f"{ending.count} failures within {spec.within:g} s, more than max_restarts = {spec.max_restarts}"
+        failures = "1 failure" if ending.count == 1 else f"{ending.count} failures"
+        counts = f"{failures} within {spec.within:g} s, more than max_restarts = {spec.max_restarts}"
         text = ": ".join(filter(None, (f"{path} gave up: {counts}; the last: {last}", advice)))
         error = RestartIntensityExceeded(text, path=path)
     error.__cause__ = cause

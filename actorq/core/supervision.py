@@ -301,8 +301,7 @@ def _start(state: State, now: float) -> _Due:
     alone = strategy == "one_for_one"
     if state.ending is not None or (not alone and any(child.stopping for child in state.children)):
         return None
-    backoff = max((child.due for child in state.children if child.phase == "waiting"), default=-math.inf)
-    held_up = strategy == "one_for_all" and backoff > now
+    held_up = strategy == "one_for_all" and any(child.due > now for child in state.children)
     for child in state.children:
         if child.phase == "waiting" and child.due <= now and not (held_up and (child.fresh or not alone)):
             state = replace(state, generation=state.generation + 1)

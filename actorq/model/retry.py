@@ -28,7 +28,7 @@ def _factor(value: object) -> float:
     raise ConfigError(f"retry.factor is {value!r}: use a number, 1 (constant) or more")
 
 
-def _kinds(kinds: Any, what: str) -> tuple[Kind, ...]:
+def _kinds(kinds: Sequence[Kind], what: str) -> tuple[Kind, ...]:
     if isinstance(kinds, tuple | list) and all(_is_kind(kind) for kind in kinds):
         return tuple(kinds)
     raise ConfigError(f"{what} is {kinds!r}: use a tuple of exception classes or their full names: (ValueError,)")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import anyio
 
 from actorq.errors import ConfigError, TransportError
 from actorq.model.address import PAUSED, Mailbox
-from actorq.register import Register
+from actorq.register import Register, Registered, home_of
 from actorq.runtime.mailbox import Puller
 from actorq.runtime.runner import ActorRunner
 from actorq.runtime.sweep import Pulled, Sweep
@@ -34,22 +34,28 @@ class Bindings:
         self._runners = runners
         self._serves = serves
 
-    async def rescan(self) -> None:
-        """Make true what the register should say, and follow what it says. Raises TransportError."""
+    async def rescan(self, *, claim: bool = False) -> None:
+        """Make true what the register should say, and follow what it says. Raises TransportError.
+
+        ``claim``: the homes of the actors are here, whatever somebody else has said before.
+        """
+        entries = await self._register.entries()
         for runner in list(self._runners.values()):
-            await self.announce(runner)
-        for entry in await self._register.entries():
+            await self._announce(runner, entries, claim=claim)
+        for entry in entries:
             await self.bind(entry.mailbox)
         await self._follow_pauses()
 
-    async def announce(self, runner: ActorRunner) -> None:
-        """Register an actor's home mailbox, if its queue is served here, and join it. Raises TransportError."""
+    async def _announce(self, runner: ActorRunner, entries: Sequence[Registered], *, claim: bool) -> None:
+        """Register an actor's home mailbox, if its queue is served here, and join it."""
         target = runner.target
         home = Mailbox(target.policy.queue, 0, target.name)
-        if self._serves(home.queue):
-            details = {"lanes": 1, "parameters": target.shown, "version": 1, "timeout": target.policy.timeout}
-            await self._register.announce(home, details)
-            await runner.bind(home)
+        if not self._serves(home.queue):
+            return
+        details = {"lanes": 1, "parameters": target.shown, "version": 1, "timeout": target.policy.timeout}
+        newest = home_of(entries, target.name)
+        await self._register.announce(home, details, anew=claim and newest is not None and newest != home)
+        await runner.bind(home)
 
     async def bind(self, mailbox: Mailbox) -> None:
         """Serve a mailbox that somebody has registered, if it is one of ours; or heed a pause."""

@@ -17,6 +17,7 @@ import anyio
 from actorq.core.codec import pack, unpack
 
 PACKET = 64 * 1024
+READY = b"ready"
 _MORE, _LAST, _ALONE = b"+", b".", b"!"
 
 

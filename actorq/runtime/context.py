@@ -138,7 +138,7 @@ def directive_in(error: BaseException) -> Directive | None:
     """The directive that was raised, also where task groups wrapped it, alone, into a group; None for any other."""
     while isinstance(error, BaseExceptionGroup):
         held = cast("tuple[BaseException, ...]", error.exceptions)
-        if len(held) > 1:
+        if len(held) != 1:
             return None
         error = held[0]
     return error if isinstance(error, Directive) else None

@@ -123,6 +123,6 @@ def _load(runner: ActorRunner) -> dict[str, Any]:
 def _shown(runner: ActorRunner) -> dict[str, Any]:
     return {
         **_load(runner), "queue": runner.target.policy.queue, "concurrency": runner.slots.capacity,
-        "lent": runner.slots.lent, "abandoned": runner.threads.abandoned,
+        "lent": runner.lent, "abandoned": runner.threads.abandoned,
         "state": "stopped" if runner.stopping else "running",
     }  # fmt: skip

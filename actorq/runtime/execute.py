@@ -191,9 +191,12 @@ async def look(job: Job) -> Outcome | None:
 
 
 def resolve(job: Job) -> Outcome | None:
-    """Wire values to the handler's own types; arguments that do not fit are dead at once."""
-    if isolated(job) is not None:
-        return None  # its own code may run as they are rebuilt: where the handler does
+    """Wire values to the handler's own types, which may run code of its own: where the handler is to run."""
+    return rebuild(job) if isolated(job) is None else None
+
+
+def rebuild(job: Job) -> Outcome | None:
+    """The same, here and now; arguments that do not fit are dead at once."""
     try:
         job.args, job.kwargs = job.method.parameters.rebuild(job.envelope.args, job.envelope.kwargs)
     except InvalidArguments as error:

@@ -22,8 +22,6 @@ from actorq.runtime.channel import Channel
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
-KEY_BYTES = 16
-ENDED, REFUSED = "ended", "refused"
 _TIE_TO_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -60,7 +58,7 @@ class Forks:
                     self._woken.recv(4096)
                     self._reap()
                 if self._control in readable:
-                    key, descriptors, _, _ = socket.recv_fds(self._control, KEY_BYTES, 1)
+                    key, descriptors, _, _ = socket.recv_fds(self._control, 64, 1)
                     if not key:
                         return
                     if descriptors:
@@ -75,7 +73,7 @@ class Forks:
         try:
             pid = os.fork()
         except OSError as error:
-            Channel(end).last_words(REFUSED, str(error))
+            Channel(end).last_words("ended", f"it cannot be forked: {error}")
             end.close()
             return
         if pid == 0:
@@ -117,7 +115,7 @@ class Forks:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 _, end = self._children.pop(pid)
-                Channel(end).last_words(ENDED, os.waitstatus_to_exitcode(status))
+                Channel(end).last_words("ended", _told(os.waitstatus_to_exitcode(status)))
                 end.close()
 
     def _end_all(self) -> None:
@@ -161,6 +159,10 @@ def _end_with(end: socket.socket) -> None:
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _told(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by signal {signal.Signals(-code).name}"
 
 
 _libc = ctypes.CDLL(None)

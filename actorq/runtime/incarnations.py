@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import anyio
@@ -50,12 +50,13 @@ class Incarnations:
     from 0 up to 1.
     """
 
-    def __init__(self, spec: SupervisorSpec, children: Iterable[Child], seat: Seat, draw: Callable[[], float]) -> None:
-        self.children: dict[str, Child] = {child.spec.name: child for child in children}
+    def __init__(self, spec: SupervisorSpec, members: dict[str, Child], seat: Seat, draw: Callable[[], float]) -> None:
+        self.children: dict[str, Child] = dict(members)
         self.state = boot(spec, tuple(patient(child) for child in self.children.values()))
         self.changed: anyio.Event = anyio.Event()
         self.path: str = seat.path
         self.since: float | None = None
+        self._members = members
         self._seat = seat
         self._draw = draw
         self._events: list[Event] = []
@@ -66,7 +67,7 @@ class Incarnations:
     async def serve(self) -> None:
         """Run until the state is over and no task is left."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._hear_stop)
+            tasks.start_soon(self._hear_stop, name=f"{self.path} stopping")
             while not self.state.over:
                 with anyio.CancelScope(deadline=wake_at(self.state, anyio.current_time())):
                     await self._posted.wait()
@@ -110,6 +111,8 @@ class Incarnations:
             case Cancel(name):
                 self._held[name][1].cancel()
             case Report():
+                if action.what == "left out":
+                    self._members.pop(action.name, None)
                 level = logging.ERROR if action.what in _ERRORS else logging.WARNING
                 known = isinstance(action.error, SupervisionError)  # its supervisor has told all of it already
                 trace = None if known else action.error

@@ -7,25 +7,20 @@ The other side is ``actorq.isolated``. Its processes are forked from one that ha
 from __future__ import annotations
 
 import dataclasses
-import json
+import itertools
 import logging
 import math
-import os
-import secrets
-import signal
-import socket
-import subprocess
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-import sniffio
 from anyio.abc import TaskGroup
 from msgspec.structs import replace
 
+from actorq.client import RUNNING
 from actorq.core.codec import encode_envelope
 from actorq.core.delivery import last_delivery, lost_leases
 from actorq.core.retrying import backoff, named
@@ -33,27 +28,24 @@ from actorq.errors import ConfigError
 from actorq.model.envelope import ErrorInfo
 from actorq.model.options import NO_LIMIT
 from actorq.model.outcome import Again, Done, Failed, HandedBack, Left, Outcome, Snoozed
-from actorq.runtime.channel import PACKET, Channel
+from actorq.runtime.channel import Channel
 from actorq.runtime.classify import cut_short, dead
 from actorq.runtime.context import Run
-from actorq.runtime.execute import Job, new_run, perform, resolve, start_clock
-from actorq.runtime.forks import ENDED, KEY_BYTES
+from actorq.runtime.execute import Job, new_run, perform, rebuild, start_clock
+
+if TYPE_CHECKING:
+    from actorq.runtime.forkserver import ForkServer
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 START_WITHIN = 300.0
 """Seconds in which a process has to be ready for its attempt: lifespan entered, ``setup()`` done."""
-START_PAUSE = 5.0
+START_PAUSE = 2.0
 """Seconds until a message is tried again whose process could not be started."""
 GRACE = 1.0
 """Seconds in which a run that was cancelled may still clean up before its process is killed."""
 END_WITHIN = 5.0
-READY = b"ready"
-
-_PROGRAM = (
-    "import json, sys; setup = json.load(sys.stdin); sys.path[:] = setup['path'];"
-    " from actorq.isolated import main; main(setup)"
-)
+_KEYS = itertools.count()
 _OUTCOMES: dict[str, type[Done | Failed | Again | Snoozed]] = {
     kind.__name__: kind for kind in (Done, Failed, Again, Snoozed)
 }
@@ -82,7 +74,7 @@ class Isolation:
 
     def __init__(self, setup: Mapping[str, Any] | str) -> None:
         self._setup = setup
-        self._server: _Server | None = None
+        self._server: ForkServer | None = None
         self._lock = anyio.Lock()
         self._warned = False
 
@@ -101,15 +93,17 @@ class Isolation:
         async with self._lock:
             await self._started()
 
-    async def _started(self) -> _Server:
+    async def _started(self) -> ForkServer:
         if isinstance(self._setup, str):
             raise ConfigError(f"no attempt can have a process of its own: {self._setup}")
-        if self._server is not None and self._server.process.poll() is not None:
-            log.error("the process that forks others ended (%s): starting another", _how(self._server.process))
+        if self._server is not None and not self._server.lives:
             self._server.close()
             self._server = None
         if self._server is None:
-            self._server = await _Server.start(self._setup)
+            # Only who forks pays for this import.
+            from actorq.runtime.forkserver import ForkServer  # noqa: PLC0415
+
+            self._server = await ForkServer.start(self._setup)
         return self._server
 
     async def fork(self, key: bytes) -> Channel:
@@ -121,7 +115,8 @@ class Isolation:
         """Kill the process ``key`` and what it has started."""
         async with self._lock:
             if self._server is not None:
-                await self._server.ask(key)
+                with suppress(OSError):  # it has ended, and this one with it
+                    await self._server.ask(key)
 
     async def attempt(self, job: Job) -> Outcome:
         """Run the handler in a process of its own, and hold the worker's own end of it: its slot and its limits."""
@@ -131,9 +126,13 @@ class Isolation:
         run.scope.deadline = anyio.current_time() + START_WITHIN
         job.delivery.keep(math.inf, job.lose)
         child = _Child(self, job, run)
-        with run.scope:
-            await child.watch()
-        await child.end()
+        token = RUNNING.set(run)
+        try:
+            with run.scope:
+                await child.watch()
+        finally:
+            await child.end()
+        RUNNING.reset(token)
         if child.outcome is not None:
             return Left("its lease ran out while it ran") if job.lost else child.outcome
         if run.scope.cancelled_caught and (child.begun or run.cancelled):
@@ -147,7 +146,7 @@ class Isolation:
                 "task %s of %s has its last run in this process, which it may end once more (crash_budget): %s",
                 job.envelope.id, job.envelope.to, why,
             )  # fmt: skip
-        return resolve(job) or await perform(job, new_run(job))
+        return rebuild(job) or await perform(job, new_run(job))
 
 
 class _Child:
@@ -159,7 +158,7 @@ class _Child:
         self._isolation = isolation
         self._job = job
         self._run = run
-        self._key = secrets.token_bytes(KEY_BYTES)
+        self._key = b"%d" % next(_KEYS)
         self._channel: Channel | None = None
         self._end: str | None = None
 
@@ -195,8 +194,8 @@ class _Child:
                 tasks.start_soon(self._reclaim, number, channel)
             case ["outcome", name, values]:
                 self.outcome = from_values(name, values)
-            case [what, detail]:
-                self._end = _exit(detail) if what == ENDED else str(detail)
+            case ["ended", how]:
+                self._end = how
             case _:
                 self._end = ""
 
@@ -206,11 +205,16 @@ class _Child:
 
     async def end(self) -> None:
         """Wait until it has ended; see to it that it does."""
+        job = self._job
         if self._run.lent:  # it will not reclaim its slot any more
             self._run.lent = 0
-            self._job.slots.lent -= 1
+            job.slots.lent -= 1
         if self._channel is None:
             return
+        if not job.lost:
+            limit = 2 * END_WITHIN + job.engine.stop_timeout
+            job.ends_at = time.monotonic() + limit
+            job.delivery.keep(limit, job.lose)
         try:
             with anyio.move_on_after(await self._patience(self._channel)):
                 await self._ended(self._channel)
@@ -235,8 +239,8 @@ class _Child:
             match await channel.get():
                 case ["log", fields]:
                     _log(fields)
-                case [what, code] if what == ENDED:
-                    self._end = _exit(code)
+                case ["ended", how]:
+                    self._end = how
                 case None:
                     self._end = ""
                 case _:
@@ -249,98 +253,13 @@ class _Child:
         if not (self.begun and self._end):
             # Whoever is to blame, it is not this message.
             why = self._end or f"not ready within {START_WITHIN:g} s, or lost with the one that forks"
-            log.error(
-                "task %s of %s: its process could not be used (%s); next in %g s", task_id, actor, why, START_PAUSE
-            )
+            log.error("task %s of %s: no process for it (%s); next in %g s", task_id, actor, why, START_PAUSE)
             return HandedBack(START_PAUSE)
         if last_delivery(job.envelope, job.delivery.deliveries, job.engine.crash_budget):
             return dead(job, "crash_loop", f"its last run, in a process of its own, ended that process ({self._end})")
         delay = backoff(job.retry, 1 + lost_leases(job.envelope, job.delivery.deliveries))
         log.warning("task %s of %s: its process ended (%s); next in %g s", task_id, actor, self._end, delay)
         return HandedBack(delay, lost=True)
-
-
-class _Server:
-    """The process that forks: it has imported the user's code and waits."""
-
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
-        self.process = process
-        self._control = control
-
-    @classmethod
-    async def start(cls, setup: Mapping[str, Any]) -> Self:
-        """Start it and wait until it is ready. Raises ConfigError with what it said."""
-        server = cls(*_spawn(setup))
-        try:
-            await anyio.wait_readable(server._control)
-            said = server._control.recv(PACKET)
-        except ConnectionResetError:
-            said = b""
-        except BaseException:
-            server.close()
-            raise
-        if said != READY:
-            server.close()
-            why = said.decode() or f"it ended ({_how(server.process)})"
-            raise ConfigError(f"the process for single attempts cannot run {setup['app']}: {why}")
-        return server
-
-    async def fork(self, key: bytes) -> Channel:
-        ours, theirs = Channel.pair()
-        ours.settimeout(0)
-        try:
-            with theirs:
-                await self.ask(key, theirs.fileno())
-        except BaseException:
-            ours.close()
-            raise
-        return Channel(ours)
-
-    async def ask(self, key: bytes, *descriptors: int) -> None:
-        """Have the process ``key`` forked, with a descriptor, or killed. Raises OSError if this one has ended."""
-        while True:
-            try:
-                socket.send_fds(self._control, [key], descriptors)
-            except BlockingIOError:
-                await anyio.wait_writable(self._control)
-            else:
-                return
-
-    def close(self) -> None:
-        """End it and all that it has forked."""
-        self._control.close()
-        try:
-            self.process.wait(END_WITHIN)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def _spawn(setup: Mapping[str, Any]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, theirs = Channel.pair()
-    ours.settimeout(0)
-    told = {
-        **setup, "path": sys.path, "argv": sys.argv, "worker": os.getpid(), "control": theirs.fileno(),
-        "backend": sniffio.current_async_library(), "level": logging.getLogger().level,
-    }  # fmt: skip
-    with theirs:
-        # In this thread: it is to end with the thread that starts it.
-        process = subprocess.Popen(  # noqa: S603  a list of our own, never a shell
-            [sys.executable, "-P", "-c", _PROGRAM, setup["app"]], stdin=subprocess.PIPE, pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )  # fmt: skip
-    assert process.stdin is not None
-    with suppress(BrokenPipeError), process.stdin:
-        process.stdin.write(json.dumps(told).encode())
-    return process, ours
-
-
-def _how(process: subprocess.Popen[bytes]) -> str:
-    return _exit(process.wait())
-
-
-def _exit(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by signal {signal.Signals(-code).name}"
 
 
 def _log(fields: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ class Pace:
         self._bucket = None if rate is None else Bucket(rate, burst, anyio.current_time())
         self._changed = changed
         self._wanted = anyio.Event()
+        self._altered = anyio.Event()
 
     @property
     def limited(self) -> bool:
@@ -41,7 +42,7 @@ class Pace:
     async def acquire(self) -> None:
         """Wait for a turn and take it. Cancelled here, none is taken."""
         while self._bucket is not None and not self._bucket.take(anyio.current_time()):
-            await anyio.sleep(self._bucket.wait(anyio.current_time()))
+            await self._wait(self._bucket)
 
     def change(self, rate: Rate | None, burst: int) -> None:
         """Another rate from now on."""
@@ -52,6 +53,8 @@ class Pace:
             self._bucket = Bucket(rate, burst, now)
         else:
             self._bucket.change(rate, burst, now)
+        altered, self._altered = self._altered, anyio.Event()
+        altered.set()
         self._changed()
 
     async def run(self) -> None:
@@ -60,5 +63,9 @@ class Pace:
             await self._wanted.wait()
             self._wanted = anyio.Event()
             if self._bucket is not None:
-                await anyio.sleep(max(SHORTEST, self._bucket.wait(anyio.current_time())))
+                await self._wait(self._bucket)
             self._changed()
+
+    async def _wait(self, bucket: Bucket) -> None:
+        with anyio.move_on_after(max(SHORTEST, bucket.wait(anyio.current_time()))):
+            await self._altered.wait()

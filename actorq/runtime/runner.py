@@ -14,6 +14,7 @@ from typing import Any, TypeVarTuple
 import anyio
 from anyio.abc import TaskGroup
 
+from actorq.client import RUNNING
 from actorq.errors import ConfigError, SupervisionError, TransportError
 from actorq.model.address import Mailbox
 from actorq.model.durations import Rate
@@ -57,6 +58,9 @@ class ActorRunner:
         self.target = target
         self.engine = engine
         self.slots: Slots = Slots(target.slots, self._grant)
+        # The plain methods of a class that has async ones, too.
+        self._threaded = Slots(target.policy.threads, self._grant, within=self.slots)
+        self._is_mixed = target.is_mixed
         self.pace: Pace = Pace(target.policy.rate_limit, target.policy.burst, self._grant)
         self.threads: Threads = Threads(target.policy.abandoned_limit, exhausted)
         self.jobs: set[Job] = set()
@@ -77,6 +81,11 @@ class ActorRunner:
     @property
     def name(self) -> str:
         return self.target.name
+
+    @property
+    def lent(self) -> int:
+        """How many handlers wait for other tasks, their slots lent (E-8)."""
+        return self.slots.lent + self._threaded.lent
 
     @property
     def mailboxes(self) -> list[Mailbox]:
@@ -142,7 +151,7 @@ class ActorRunner:
             waiting.cancel_scope.cancel()
         if isinstance(result, Raised):
             self.fail(result.error)
-        elif not self._over.is_set():
+        else:
             self.instance = result
         return not self._over.is_set()
 
@@ -251,7 +260,7 @@ class ActorRunner:
             if job.run is not None:
                 job.run.end()
             elif job.has_slot:
-                self.slots.release()
+                job.slots.release()
             self._forget(job)
             puller.forget(job)
             self._ended()
@@ -271,14 +280,16 @@ class ActorRunner:
         """Take a slot and a turn, then do all that comes before the handler; an outcome if it must not run."""
         if (outcome := job.withdrawn()) is not None:
             return outcome
-        if not job.repeated and not self.pace.limited and self.slots.take():
+        if self._is_mixed and not job.method.is_async:
+            job.slots = self._threaded
+        if not job.repeated and not self.pace.limited and job.slots.take():
             job.has_slot = True
             puller.forget(job)
             return resolve(job) or admit(job)
         job.waiting = anyio.CancelScope()
         job.delivery.keep(math.inf, job.lose)
         with job.waiting:
-            await self.slots.acquire()
+            await job.slots.acquire()
             job.has_slot = True
             await self.pace.acquire()
             puller.forget(job)
@@ -304,6 +315,7 @@ class ActorRunner:
         """Another policy. What runs goes on under the old one; queue, isolation and such need a restart."""
         self.target = self.target.with_policy(policy)
         self.slots.resize(self.target.slots)
+        self._threaded.resize(policy.threads)
         self.threads.limit = policy.abandoned_limit
         self.pace.change(policy.rate_limit, policy.burst)
 
@@ -350,6 +362,7 @@ class _Background:
 
     def start_soon(self, func: Callable[[*Args], Awaitable[Any]], /, *args: *Args, name: object = None) -> None:
         async def beside() -> None:
+            RUNNING.set(None)  # a method may start it, and its run will be over
             result = await guarded(partial(func, *args))
             if isinstance(result, Raised):
                 self._fail(result.error)

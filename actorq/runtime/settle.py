@@ -39,8 +39,6 @@ log: logging.Logger = logging.getLogger("actorq.worker")
 TRY_TIMEOUT = 5.0
 SHORT = 1.0
 """Delays below this are waited out by the holder (D-6); longer ones are schedules."""
-AT_ONCE = 0.05
-"""What is due sooner than this, is due now."""
 
 
 async def settle(job: Job, outcome: Outcome) -> None:
@@ -167,7 +165,7 @@ async def _hand_on(job: Job, outcome: Again | Snoozed | HandedBack) -> bool:
     if not isinstance(outcome, HandedBack):
         _tell_again(job, outcome)
         delay = await _rest_of(job, delay)
-    at = None if delay < AT_ONCE else job.engine.transport.now() + delay
+    at = job.engine.transport.now() + delay if delay else None
     deliveries = job.delivery.deliveries + (isinstance(outcome, HandedBack) and outcome.lost)
     plan = reissue(job.envelope, deliveries, job.own, retry=isinstance(outcome, Again), at=at)
     answer = await _store(job, _reissued(job, plan))
@@ -197,7 +195,8 @@ async def _rest_of(job: Job, delay: float) -> float:
     job.delivery.keep(limit, job.lose)
     due = anyio.current_time() + delay
     with anyio.CancelScope() as job.waiting:  # which stop() and lose() cut short
-        await anyio.sleep_until(due)
+        await anyio.sleep(delay)
+        return 0.0
     return max(0.0, due - anyio.current_time())
 
 

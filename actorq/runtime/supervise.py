@@ -48,7 +48,7 @@ class Supervisor:
         time, when all children have ended; the last error is the cause. What a child raises besides Exception passes
         as it is. If cancelled, all children are cancelled together.
         """
-        own = self.incarnations = Incarnations(self.spec, self.children.values(), seat, self._draw)
+        own = self.incarnations = Incarnations(self.spec, self.children, seat, self._draw)
         try:
             await own.serve()
         except BaseExceptionGroup as group:
@@ -63,7 +63,7 @@ class Supervisor:
             raise failed
 
     def restart(self, path: str) -> None:
-        """Have a child below, found by its name or path, stop and start again. It does not count as a restart.
+        """Have a child below, found by its name or path, stop and start again: it alone, and not counted as a restart.
 
         Raises UsageError for an unknown path, SupervisionError if the supervisor of the child is not running.
         """
@@ -73,7 +73,7 @@ class Supervisor:
         supervisor.incarnations.post(Restart(name))
 
     def replace(self, child: Child) -> None:
-        """Have the own child of that name stop and start again as this one. It does not count as a restart."""
+        """Have the own child of that name stop and start again as this one: it alone, and not counted as a restart."""
         name = child.spec.name
         if name not in self.children:
             raise self._unknown(name)
@@ -89,7 +89,7 @@ class Supervisor:
         """
         name, own = child.spec.name, self.incarnations
         present = own.state.child(name) if own is not None else None
-        if (present is not None and present.phase != "ended") or (own is None and name in self.children):
+        if present.phase != "ended" if present is not None else name in self.children:
             raise UsageError(f"{self.spec.name} has a child {name!r}: wait until it is removed, or replace it")
         self.children[name] = child
         if own is not None:
@@ -163,7 +163,7 @@ def nested(supervisor: Supervisor) -> Child:
 def _node(state: ChildState, child: Child, above: str, *, running: bool) -> dict[str, Any]:
     name, path, phase = state.spec.name, f"{above}/{state.spec.name}", _STATES.get(state.phase, state.phase)
     if phase == "waiting":
-        phase = "backoff" if state.due > anyio.current_time() else "starting" if running else "stopped"
+        phase = "stopped" if not running else "backoff" if state.due > anyio.current_time() else "starting"
     node = _described(name, path, "actor", phase, state.since, restarts=state.restarts, error=state.error)
     return node if child.supervisor is None else child.supervisor.tree(path) | node | {"kind": "supervisor"}
 

@@ -16,7 +16,7 @@ from actorq.ports.transport import Transport
 from actorq.register import Register
 
 SILENCE = 60.0
-"""Seconds without a delivery, twice what a pull of a driver lasts, after which a consumer with work is taken for dead."""
+"""Seconds without a delivery, twice the length of a driver's pull, after which a consumer with work is taken for dead."""
 PAGE = 16
 
 
@@ -47,7 +47,7 @@ class Sweep:
         self._waiting_since: dict[Mailbox, float] = {}
 
     async def unregistered(self, actors: Iterable[str], known: Collection[Mailbox]) -> list[Mailbox]:
-        """Mailboxes of ``actors`` in which messages wait, but which are not among the ``known``; registered from now on.
+        """Mailboxes of ``actors`` in which messages wait, but which are not among the ``known``: registered anew.
 
         Each call looks at a page of what waits for each actor, from the oldest to the newest and then anew.
         """

@@ -99,6 +99,11 @@ class Target:
         return any(method.is_async for method in self.methods.values())
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether some of it runs in the event loop, and some in threads."""
+        return self.factory is not None and len({method.is_async for method in self.methods.values()}) > 1
+
+    @property
     def slots(self) -> int:
         """How many of it may run at once in one worker."""
         return self.policy.concurrency if self.is_async else min(self.policy.concurrency, self.policy.threads)

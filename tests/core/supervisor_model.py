@@ -17,7 +17,7 @@ class Model:
         self.spec = spec
         self.specs = {child.name: child for child in children}
         self.order = [child.name for child in children]
-        self.wanted = set(self.order)  # to be started as soon as that may be
+        self.wanted: set[str] = set(self.order)  # to be started as soon as that may be
         self.unwanted: set[str] = set()  # to be stopped
         self.forgotten: set[str] = set()  # to be stopped for good, by order
         self.alive: dict[str, int] = {}
@@ -63,7 +63,7 @@ class Model:
     def stop(self, why: str = "stopped") -> None:
         if not self.why:
             self.why = why
-            self.wanted = set()
+            self.wanted.clear()
             self.unwanted = set(self.alive)
 
     def restart(self, name: str, now: float) -> None:

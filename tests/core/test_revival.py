@@ -108,9 +108,7 @@ def test_a_task_that_has_ended_otherwise_is_not_revived(state: str) -> None:
         assert revival(letter(task_id), record, 0.0) == Ended(record, stale=stale)
 
 
-@given(
-    own=st.integers(0, 5), state=st.sampled_from(["failed", "expired", "retrying"]), generation=st.integers(0, 5)
-)
+@given(own=st.integers(0, 5), state=st.sampled_from(["failed", "expired", "retrying"]), generation=st.integers(0, 5))
 def test_a_copy_is_never_overruled_by_the_record_that_was_read(own: int, state: str, generation: int) -> None:
     """Nor is the generation of its letter used twice; what was begun by another is taken up, not begun anew."""
     record = Record(id=ID, state=state, generation=generation)

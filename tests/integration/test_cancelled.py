@@ -87,7 +87,9 @@ async def test_what_is_stored_is_known_at_the_start_and_the_rest_is_heard(
             await wait_until(lambda: knows(known, ids[5]), description="the sixth is heard of")
             await tell(system, ids[0], at=1.0)
             await tell(system, ids[0], at=2.0)
-            await wait_until(lambda: told == [*ids, ids[0]], description="a later cancellation is news, the same is not")
+            await wait_until(
+                lambda: told == [*ids, ids[0]], description="a later cancellation is news, the same is not"
+            )
 
 
 async def test_what_was_missed_is_read_after_a_gap(system: ActorSystem) -> None:

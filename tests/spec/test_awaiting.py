@@ -16,6 +16,7 @@ from actorq import (
     RemoteError,
     ResultExpired,
     ResultTimeout,
+    Retry,
     UnknownTask,
     Worker,
 )
@@ -57,7 +58,7 @@ async def test_states(system: ActorSystem) -> None:
     """E-7: queued, running, succeeded, failed."""
     go = anyio.Event()
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def wait(fail: bool) -> None:
         await go.wait()
         if fail:
@@ -122,7 +123,7 @@ async def test_unknown_and_expired(make_system: MakeSystem) -> None:
 async def test_built_in_errors_keep_their_class(system: ActorSystem) -> None:
     """I-10: the awaiting side gets a RemoteError that is also the original built-in class."""
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     def fail() -> None:
         dict[str, int]()["missing"]
 
@@ -141,7 +142,7 @@ async def test_other_errors_are_rebuilt_where_registered(make_system: MakeSystem
     here, there = make_system(), make_system()
     here.exceptions.register(OutOfStock)
 
-    @here.actor
+    @here.actor(retry=Retry(max_attempts=1))
     async def fail() -> None:
         raise OutOfStock("none left")
 

@@ -347,3 +347,34 @@ async def test_methods_share_the_slots_of_their_actor(system: ActorSystem) -> No
     async with system, Worker(system):
         handles = [*await careful.work.send_many([()] * 6), *await careful.other.send_many([()] * 6)]
         assert max([await handle for handle in handles]) == 2
+
+
+@pytest.mark.anyio
+async def test_plain_methods_beside_async_ones_have_threads_of_their_own(system: ActorSystem) -> None:
+    """A-1: `threads` bounds the plain methods, `concurrency` all of them together."""
+    full = threading.Event()
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    class Mixed:
+        def wait(self) -> None:
+            nonlocal inside, most
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            full.wait(timeout=10)
+            with lock:
+                inside -= 1
+
+        async def quick(self) -> str:
+            return "quick"
+
+    system.actor(name="mixed", concurrency=5, threads=2)(Mixed)
+    async with system, Worker(system):
+        handles = await system.ref("mixed.wait").send_many([()] * 4)
+        await wait_until(lambda: inside == 2, description="both threads are taken")
+        assert await system.ask("mixed.quick") == "quick"
+        full.set()
+        for handle in handles:
+            await handle
+    assert most == 2

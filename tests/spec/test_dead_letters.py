@@ -62,6 +62,10 @@ async def put(client: Client, *publications: Publication) -> None:
     assert all(isinstance(answer, Stored) for answer in answers)
 
 
+def client_over(transport: Any, system: ActorSystem) -> Client:
+    return Client(transport, system.namespace, "abcdef")
+
+
 async def ids(dead: DeadLetters, filters: Filters | None = None, limit: int | None = None) -> list[str]:
     return [letter.id async for letter in dead.each(filters, limit)]
 
@@ -268,7 +272,7 @@ async def test_a_revival_that_breaks_off_is_taken_up_again(
         charge.mended = True
         letter = await letter_of(system.client, handle.id)
         transport = system.client.transport
-        dying = Client(Dying(transport, writes), system.namespace, "abcdef")
+        dying = client_over(Dying(transport, writes), system)
         with pytest.raises(BrokerUnavailable):
             await DeadLetters(dying).retry(letter)
         assert len(await DeadLetters(system.client).show(handle.id)) == 1
@@ -320,8 +324,9 @@ async def test_a_task_whose_copy_is_still_there_is_not_revived(
             handle = await charge.died(system.client)
         letter, dead = await letter_of(system.client, handle.id), DeadLetters(system.client)
         subject = system.namespace.task(box, handle.id)
-        for other, told in ((handle.id, "the copy that died"), ("another", "task another")):
-            await put(system.client, Publication(subject, encode_envelope(Envelope(id=other, to="charge"))))
+        for other, generation, told in ((handle.id, 0, "the copy that died"), ("another", 1, "task another")):
+            copy_there = Envelope(id=other, to="charge", generation=generation)
+            await put(system.client, Publication(subject, encode_envelope(copy_there)))
             revival = await dead.retry(letter)
             assert (revival.outcome, revival.letter_left) == ("kept", True)
             assert told in revival.text
@@ -331,6 +336,49 @@ async def test_a_task_whose_copy_is_still_there_is_not_revived(
         with pytest.raises(LookupError):
             await handle
         assert (await dead.retry(letter)).outcome == "revived"
+
+
+class Leaving:
+    """A transport over another one: the newest copy of a task goes as soon as somebody has seen it."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    async def get(self, subject: str) -> Message | None:
+        found: Message | None = await self._transport.get(subject)
+        if found is not None and ".*." in subject:
+            await self._transport.delete(found)
+        return found
+
+
+async def test_the_ack_of_the_copy_that_died_is_waited_for(system: ActorSystem) -> None:
+    """F-3: whoever sees a failure at once may revive it at once."""
+    charge = Charge(system)
+    async with system:
+        async with Worker(system):
+            handle = await charge.died(system.client)
+        letter = await letter_of(system.client, handle.id)
+        subject = system.namespace.task(Mailbox("default", 0, "charge"), handle.id)
+        await put(system.client, Publication(subject, letter.content.envelope))
+        client = client_over(Leaving(system.client.transport), system)
+        assert (await DeadLetters(client).retry(letter)).outcome == "revived"
+
+
+@pytest.mark.parametrize("task_id", [None, "nightly"])
+async def test_a_copy_that_has_come_and_gone_is_not_published_again(system: ActorSystem, task_id: str | None) -> None:
+    """F-3: the copy of a generation has an id of its own, by which the broker knows it after it has gone."""
+    charge = Charge(system)
+    async with system, Worker(system):
+        options: dict[str, Any] = {} if task_id is None else {"task_id": task_id}
+        handle = await charge.died(system.client, 1, **options)
+        elsewhere = system.namespace.task(Mailbox("default", 0, "elsewhere"), "x")
+        await put(system.client, Publication(elsewhere, b"", msg_id=f"{handle.id}.g1"))
+        revival = await DeadLetters(system.client).retry(await letter_of(system.client, handle.id))
+        assert (revival.outcome, revival.letter_left) == ("under way", task_id is not None)
+        assert charge.runs == 1
 
 
 async def test_an_id_that_is_used_again_costs_no_letter(system: ActorSystem) -> None:
@@ -388,8 +436,9 @@ async def test_all_are_found_however_many(system: ActorSystem) -> None:
         assert [letter.content.reason async for letter in dead.each(Filters(id="odd"))] == ["undecodable"]
 
 
-async def test_what_dies_meanwhile_is_left_out(system: ActorSystem) -> None:
+async def test_what_dies_meanwhile_is_left_out(system: ActorSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """F-3: reviving all there is comes to an end, though what is revived may die at once."""
+    monkeypatch.setattr("actorq.dead.PAGE", 2)
     charge = Charge(system)
     async with system, Worker(system):
         dead = DeadLetters(system.client)

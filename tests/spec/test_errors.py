@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from actorq import ActorSystem, Address, InvalidArguments, PayloadTooLarge, RemoteError, UsageError, Worker
+from actorq import ActorSystem, Address, InvalidArguments, PayloadTooLarge, RemoteError, Retry, UsageError, Worker
 from tests.spec.conftest import MakeSystem
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ async def test_a_result_whose_own_code_fails_is_a_failure_of_its_task(
 ) -> None:
     """E-5: a returned value whose own code raises fails its task with a TypeError; the worker goes on."""
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def give() -> Any:
         return [make()]
 
@@ -84,7 +84,7 @@ async def test_a_result_whose_own_code_fails_is_a_failure_of_its_task(
 async def test_an_exception_that_cannot_be_read_is_a_failure_of_its_task(system: ActorSystem, error: Any) -> None:
     """E-5, I-10: whatever a raised exception does when it is looked at, its waiter hears of it."""
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def fail() -> None:
         raise error
 
@@ -162,15 +162,15 @@ async def test_an_unknown_error_is_shown_with_its_name(make_system: MakeSystem) 
     """I-10: a plain RemoteError says which class was raised, even if that had no text; through parents, too."""
     system = make_system()
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def silent() -> None:
         raise OutOfStock
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def parent(text: str) -> None:
         await (silent if not text else spoken).ask()
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def spoken() -> None:
         raise OutOfStock("none left")
 
@@ -186,7 +186,7 @@ async def test_an_error_of_a_task_can_be_copied_and_pickled(system: ActorSystem)
     """I-10: it passes through a process pool or an error tracker as what it is."""
     system.exceptions.register(OutOfStock)
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     def fail(kind: str) -> None:
         raise {"known": OutOfStock("none left"), "built in": FileNotFoundError(2, "gone", "/x")}[kind]
 

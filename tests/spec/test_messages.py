@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from actorq import ActorSystem, DeadLettered, Worker, WorkerOptions
+from actorq import ActorSystem, DeadLettered, Retry, Worker, WorkerOptions
 from actorq.core.codec import decode_dead, encode_envelope, encode_record
 from actorq.model.address import Mailbox
 from actorq.model.envelope import DeadLetter, Envelope, Record
@@ -76,9 +76,9 @@ async def test_bad_messages_become_dead_letters(system: ActorSystem, body: bytes
 
 
 async def test_a_failed_task_is_a_dead_letter_with_its_traceback(system: ActorSystem) -> None:
-    """F-3: until there are retries every failure is final."""
+    """F-3: so does a task whose last attempt failed."""
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def fail(secret: str) -> None:
         raise ValueError("no")
 

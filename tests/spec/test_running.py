@@ -19,6 +19,7 @@ from actorq import (
     Context,
     DeadlineExceeded,
     RemoteError,
+    Retry,
     TimedOut,
     UsageError,
     Worker,
@@ -137,7 +138,7 @@ async def test_a_time_limit_ends_an_async_task(system: ActorSystem) -> None:
     """E-1: an attempt is cancelled at its time limit, and fails as TimedOut; the call's limit wins over the actor's."""
     cancelled: list[str] = []
 
-    @system.actor(timeout="10m")
+    @system.actor(timeout="10m", retry=Retry(max_attempts=1))
     async def sleep() -> None:
         try:
             await anyio.sleep_forever()
@@ -168,7 +169,7 @@ async def test_a_stubborn_thread_is_abandoned(system: ActorSystem) -> None:
     """E-3: at its time limit a thread is abandoned, the attempt fails, the slot is free again."""
     go = threading.Event()
 
-    @system.actor(threads=1, max_abandoned=5)
+    @system.actor(threads=1, max_abandoned=5, retry=Retry(max_attempts=1))
     def stubborn(wait: bool) -> str:
         if wait:
             go.wait(30)
@@ -190,7 +191,7 @@ async def test_a_cooperative_thread_stops(system: ActorSystem) -> None:
     """E-3: actorq.check_cancelled() raises in a thread whose run is over; nothing is abandoned."""
     stopped = threading.Event()
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     def loop() -> None:
         try:
             while True:
@@ -240,7 +241,7 @@ async def test_whatever_user_code_raises_is_a_failure_of_its_message(
     async def in_loop() -> None:
         raise error
 
-    system.actor(name="fail")(raising(error) if threaded else in_loop)
+    system.actor(name="fail", retry=Retry(max_attempts=1))(raising(error) if threaded else in_loop)
 
     @system.actor
     async def fine() -> str:
@@ -285,7 +286,7 @@ async def test_a_thread_may_ask_through_the_blocking_client(system: ActorSystem)
 async def test_a_result_that_cannot_travel_fails_the_task(system: ActorSystem) -> None:
     """C-1, C-3: an unserialisable or oversized result is the task's failure, told to the waiter."""
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def lock() -> Any:
         return threading.Lock()
 
@@ -313,21 +314,21 @@ async def test_concurrency_given_to_the_worker_wins(system: ActorSystem) -> None
 async def test_what_a_run_that_is_cut_short_raises_is_its_own(system: ActorSystem) -> None:
     """E-5: whatever a handler raises while the engine cancels it, the worker goes on."""
 
-    @system.actor(timeout=0.05)
+    @system.actor(timeout=0.05, retry=Retry(max_attempts=1))
     async def exits() -> None:
         try:
             await anyio.sleep_forever()
         finally:
             raise SystemExit(3)
 
-    @system.actor(timeout=0.05)
+    @system.actor(timeout=0.05, retry=Retry(max_attempts=1))
     async def wraps() -> None:
         try:
             await anyio.sleep_forever()
         except BaseException as error:
             raise BaseExceptionGroup("wrapped", [error, ValueError("more")]) from None
 
-    @system.actor(timeout=0.05)
+    @system.actor(timeout=0.05, retry=Retry(max_attempts=1))
     def checks() -> None:
         while True:
             check_cancelled()
@@ -409,7 +410,7 @@ async def test_a_worker_may_be_entered_again(system: ActorSystem) -> None:
 async def test_failures_are_in_the_workers_log(system: ActorSystem, caplog: pytest.LogCaptureFixture) -> None:
     """F-3: what goes to the dead letters is a warning with task, actor, reason and traceback."""
 
-    @system.actor
+    @system.actor(retry=Retry(max_attempts=1))
     async def fail() -> None:
         raise LookupError("nothing here")
 

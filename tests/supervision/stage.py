@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -107,7 +107,7 @@ class Stage:
         assert [task.name for task in anyio.get_running_tasks() if str(task.name).startswith(ROOT)] == []
 
     @asynccontextmanager
-    async def running(self, supervisor: Supervisor) -> AsyncIterator[Seat]:
+    async def running(self, supervisor: Supervisor) -> AsyncGenerator[Seat]:
         """Started with all its children; stopped in order at the end, if it is not over by then."""
         seat = Seat()
         async with anyio.create_task_group() as tasks:
@@ -118,7 +118,9 @@ class Stage:
 
     async def until(self, *entries: str, within: float = 10.0) -> None:
         """Wait until the diary has just these new entries, and forget them."""
-        await wait_until(lambda: len(self.diary) >= len(entries), timeout=within, description=f"{entries} in {self.diary}")
+        await wait_until(
+            lambda: len(self.diary) >= len(entries), timeout=within, description=f"{entries} in {self.diary}"
+        )
         assert self.diary == list(entries)
         self.diary.clear()
 

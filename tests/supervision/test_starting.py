@@ -7,7 +7,7 @@ import logging
 import anyio
 import pytest
 
-from actorq.errors import SupervisionError, UsageError
+from actorq.errors import UsageError
 from actorq.runtime.supervise import Child, Seat, Supervisor
 from actorq.testing import wait_until
 from tests.supervision.stage import Stage
@@ -72,7 +72,7 @@ async def test_an_early_child_that_fails_during_boot_is_restarted(stage: Stage) 
         await stage.until("+a")
         a.fail()
         await stage.until("-a", "+a", "+b")
-        assert seat.up
+        await wait_until(lambda: seat.up)
         seat.stopping.set()
 
 
@@ -136,14 +136,13 @@ async def test_cancelling_a_supervisor_cancels_its_children(stage: Stage) -> Non
     """G-10: a supervisor whose own scope is cancelled leaves no child behind, and does not wait for the deaf."""
     below = stage.supervisor(stage.actor("c", deaf=True), name="below")
     supervisor = stage.supervisor(stage.actor("a"), stage.actor("b", deaf=True, clings=1.0), below)
-    seat = Seat()
+    began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(stage.run, supervisor, seat)
+        tasks.start_soon(stage.run, supervisor, Seat())
         await stage.until("+a", "+b", "+c")
-        began = anyio.current_time()
         tasks.cancel_scope.cancel()
     assert sorted(stage.diary) == ["-a", "-b", "-c"]
-    assert anyio.current_time() - began == pytest.approx(1.0)
+    assert anyio.current_time() - began == pytest.approx(1.0, abs=0.1)
     assert supervisor.tree()["state"] == "stopped"
 
 

@@ -1,0 +1,35 @@
+"""What worker processes with a parent run: the same as all others, and what makes them grow, or die again and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from actorq import Context
+from tests.integration.tasks import note, system
+
+GROWN: list[bytearray] = []
+
+
+@system.actor
+async def grow(ctx: Context, mib: int) -> int:
+    note("start", ctx.id)
+    GROWN.append(bytearray(os.urandom(1024)) * 1024 * mib)
+    note("end", ctx.id)
+    return os.getpid()
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    """What the file ``trouble`` says, if there is one: to fail, or to die."""
+    trouble = Path(os.environ["ACTORQ_TEST_LOGS"]) / "trouble"
+    if trouble.exists():
+        if (what := trouble.read_text()) == "die":
+            os._exit(3)
+        raise ConnectionError(what)
+    yield
+
+
+system.lifespan = lifespan
