@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from actorq.core.values import PLAIN
 from actorq.runtime.isolate import Isolation
 from actorq.system import ActorSystem
 
@@ -28,7 +27,7 @@ def isolation(system: ActorSystem, app: str | None = None) -> Isolation:
             "modules": sorted({module for target in system.actors.values() if (module := _module(target.handler))}),
             "transport": system.url,
             "namespace": system.namespace.prefix,
-            "connection": {key: value for key, value in system.connection.items() if type(value) in PLAIN},
+            "connection": {key: value for key, value in system.connection.items() if isinstance(value, str | int | float)},
             "streams": dataclasses.asdict(system.streams) | {"manage": "none"},
             "send_timeout": system.send_timeout,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -40,7 +40,8 @@ def check(target: Target = None, /, *, common: Common = DEFAULTS) -> int:
     """
     draft = common.draft()
     system, trouble = _program(draft, target)
-    report = examine(Draft(draft.config, (*draft.problems, *trouble)), None if system is None else declared_by(system))
+    draft = replace(draft, problems=(*draft.problems, *trouble))
+    report = examine(draft, None if system is None else declared_by(system))
     for problem in report.problems:
         talk(str(problem))
     for warning in () if report.problems else report.warnings:

@@ -78,20 +78,14 @@ async def watch_parent(line: Channel, shutdown: Shutdown) -> None:
     while True:
         match await line.get():
             case ["stop"]:
-                # A service manager may have sent SIGTERM to every process: that was the first request.
-                if not shutdown.requested.is_set():
-                    shutdown.request("the parent process stops")
+                # Not a signal, which would be the second where a service manager sends SIGTERM to every process.
+                shutdown.request("the parent process stops")
             case ["hurry"]:
-                _hurry(shutdown, "the parent process says so")
+                shutdown.hurry("the parent process cancels")
             case None:
-                return _hurry(shutdown, "the parent process is gone")
+                return shutdown.hurry("the parent process is gone")
             case _:
                 pass
-
-
-def _hurry(shutdown: Shutdown, reason: str) -> None:
-    while not shutdown.impatient.is_set():
-        shutdown.request(reason)
 
 
 def _outlive(end: socket.socket) -> None:

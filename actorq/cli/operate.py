@@ -82,7 +82,7 @@ async def scheduled(client: Client, mailbox: Mailbox) -> int:
 
 
 async def running_tasks(client: Client) -> list[Answer]:
-    """What runs now, in any worker: ``id actor queue attempt started`` of each."""
+    """What runs now, in any worker: ``id actor queue attempt`` of each, and ``started`` where that is known."""
     tasks: list[Answer] = []
     for answer in await ask(client, "tasks"):
         tasks += answer.get("running", [])

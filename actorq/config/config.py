@@ -134,7 +134,7 @@ class Config:
         return str(value.place) if value is not None else CODE if name in declared else DEFAULT
 
     def place(self, path: Path, element: int | None = None) -> Place | None:
-        """Where a key, one element of its list, or what is in or around it stands; None if it does not come from here."""
+        """Where a key, one element of its list, or what is in or around it stands; None: it is not given here."""
         inside = (value.place for own, value in self.values.items() if own[: len(path)] == path)
         if path not in self.values and path not in self.tables and (first := next(inside, None)):
             return first

@@ -31,11 +31,18 @@ class Given:
 
 @dataclass(slots=True)
 class Gathered:
-    """What the files say: values by path, tables before what is in them; the files as users know them."""
+    """What the files say: values by path, tables before what is in them; the files as users know them.
+
+    ``complete``: all of them could be read.
+    """
 
     given: dict[Path, Given] = field(default_factory=dict[Path, Given])
     files: list[str] = field(default_factory=list[str])
     problems: list[Problem] = field(default_factory=list[Problem])
+
+    @property
+    def complete(self) -> bool:
+        return not self.problems
 
 
 def gather(named: str | None, environ: Mapping[str, str], folder: FilePath) -> Gathered:

@@ -53,6 +53,8 @@ def examine(draft: Draft, declared: Declared | None) -> Report:
     """Look at a draft. ``declared``: None where the program is not known, and so nor are its actors."""
     config, problems = draft.config, [*draft.problems]
     policies: dict[str, Policy] = {}
+    if not draft.complete:  # what the rest is worth nobody knows
+        return Report(in_order(problems), ())
     if declared is not None:
         problems += _strangers(config, declared)
         policies = _policies(config, declared, problems)

@@ -22,11 +22,12 @@ from actorq.model.supervision import ROOT
 class Draft:
     """A configuration as far as it can be judged without the program that it is for.
 
-    ``config`` holds what is right also where there are ``problems``.
+    ``config`` holds what is right also where there are ``problems``. ``complete``: all files could be read.
     """
 
     config: Config
     problems: tuple[Problem, ...] = ()
+    complete: bool = True
 
 
 def read(
@@ -49,7 +50,7 @@ def read(
     for variable, path in overrides(environ).items():
         check.variable(variable, path)
     config = Config(check.values, check.tables, tuple(gathered.files)).with_flags(flags or {})
-    return Draft(config, tuple(check.problems))
+    return Draft(config, tuple(check.problems), gathered.complete)
 
 
 class _Check:

@@ -91,8 +91,9 @@ class Forks:
             _leave_to_the_worker(signal.SIGTERM)
             _tie_to_parent(signal.SIGKILL)
             if os.getppid() == self._pid:
-                for other in (self._control, self._woken, self._waker, *(end for _, end in self._children.values())):
-                    other.close()
+                others = [other for _, other in self._children.values()]
+                for inherited in (self._control, self._woken, self._waker, *others):
+                    inherited.close()
                 threading.Thread(target=_end_with, args=(end,), name="actorq worker watch", daemon=True).start()
                 run(Channel(end))
                 code = 0

@@ -47,6 +47,7 @@ class ForkServer:
         except ConnectionResetError:
             said = b""
         except BaseException:
+            server._process.kill()  # it may be busy importing, and would not notice that nobody wants it any more
             server.close()
             raise
         if said != READY:

@@ -69,7 +69,7 @@ def from_values(name: str, values: dict[str, Any]) -> Outcome:
 class Isolation:
     """The processes of one worker that each run one attempt. Leaving the ``with`` block ends them all.
 
-    ``setup``: what they are told, see ``actorq.isolated``; or, as text, why there can be none.
+    ``setup``: what they are told, see ``actorq.isolation``; or, as text, why there can be none.
     """
 
     def __init__(self, setup: Mapping[str, Any] | str) -> None:

@@ -23,13 +23,17 @@ class Shutdown:
         self.impatient: anyio.Event = anyio.Event()
 
     def request(self, reason: str, exit_code: int = 0) -> None:
-        """Ask for an orderly stop; asked again, cancel what runs."""
+        """Ask for an orderly stop. That others have asked before, or will, changes nothing."""
         if not self.requested.is_set():
             self.reason = reason
             self.requested.set()
-        elif exit_code == 0:
-            self.impatient.set()
         self.exit_code = max(self.exit_code, exit_code)
+
+    def hurry(self, reason: str) -> None:
+        """Ask for one that cancels what runs."""
+        self.request(reason)
+        self.reason = reason
+        self.impatient.set()
 
 
 async def listen(
@@ -50,4 +54,5 @@ async def listen(
             if count == 3:
                 log.warning("third signal: ending now; messages in progress are left to their leases")
                 os._exit(128 + number)
-            shutdown.request(signal.Signals(number).name)
+            ask = shutdown.request if count == 1 else shutdown.hurry
+            ask(signal.Signals(number).name)

@@ -16,7 +16,7 @@ from actorq.ports.transport import Transport
 from actorq.register import Register
 
 SILENCE = 60.0
-"""Seconds without a delivery, twice the length of a driver's pull, after which a consumer with work is taken for dead."""
+"""Seconds without a delivery, twice as long as a driver's pull, after which a consumer with work is taken for dead."""
 PAGE = 16
 
 

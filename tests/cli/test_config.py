@@ -20,7 +20,7 @@ from actorq import ActorSystem, Retry
 system = ActorSystem("shop", transport="nats://me:hush@code:1", connection={{"token": "hush"}})
 for name in {ACTORS!r}:
     system.actor(name=name, **({{"threads": 3}} if name == "ledger" else {{}}))(lambda: None)
-system.supervisor("billing", max_restarts=9)
+system.supervisor("billing", max_restarts=2, children=["charge"])
 """
 
 
@@ -120,7 +120,7 @@ EXPECTED = {
     "streams.dead_ttl": "14d default",
     "worker.app": "program:system actorq.toml:2",
     "supervisor.children": "billing, ledger, invoice, transcode, thumbnail, send_email default",
-    "supervisors.billing.max_restarts": "9 code",
+    "supervisors.billing.max_restarts": "2 code",
     "supervisors.billing.children": "charge actorq.toml:8",
     "actors.charge.rate_limit": "5/s actorq.toml:6",
     "actors.ledger.threads": "3 decorator",
@@ -135,8 +135,9 @@ def test_show_as_a_document(shell: Shell) -> None:
     rows = {row["path"]: (row["value"], row["origin"]) for row in json.loads(done.stdout)}
     assert rows["namespace"] == ("x", "env ACTORQ_NAMESPACE")
     assert rows["worker.shutdown_timeout"] == (30.0, "actorq.toml:20")
-    assert rows["actors.charge.rate_limit"] == ("25/s", "actorq.toml:53")
-    assert rows["nats.servers"] == (["nats://127.0.0.1:4222"], "actorq.toml:5")
+    assert rows["actors.charge.rate_limit"] == ("25/s", "actorq.toml:55")
+    assert rows["nats.servers"] == (["nats://127.0.0.1:1"], "env NATS_URL")
+    assert rows["nats.send_timeout"] == (15.0, "actorq.toml:7")
     assert rows["schedules[0].kwargs"] == ({"full": True}, "actorq.toml:67")
     assert rows["defaults.retry.max_attempts"] == (4, "actorq.toml:29")
 

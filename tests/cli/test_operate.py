@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,8 @@ from anyio.abc import TaskStatus
 
 from actorq import ActorSystem, Context, Worker
 from actorq.cli.actors import drawn
+from actorq.cli.consent import consent
+from actorq.cli.exits import Exit
 from actorq.cli.main import main
 from actorq.cli.output import span
 from actorq.core.codec import pack, unpack_map
@@ -333,7 +336,8 @@ async def test_whoever_waits_is_told_of_the_pause(
 
 
 @pytest.mark.broker
-async def test_purging_cancels_what_waits_and_nothing_else(place: Place) -> None:
+async def test_purging_cancels_what_waits_and_nothing_else(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorq.cli.queues.PAGE", 2)
     waiting = [await place.system.send("note", n) for n in range(3)]
     running = await place.system.send("note", 3)
     later = await place.system.ref("note").options(delay="1h").send(4)
@@ -356,7 +360,8 @@ async def test_purging_cancels_what_waits_and_nothing_else(place: Place) -> None
 
 
 @pytest.mark.broker
-async def test_tasks_that_have_not_ended_are_listed(place: Place) -> None:
+async def test_tasks_that_have_not_ended_are_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actorq.cli.listing.PAGE", 1)
     running, queued = await place.system.send("note", 1), await place.system.send("note", 2)
     later = await place.system.ref("mail").options(delay="1h", queue="media").send(3)
     runs = {"id": running.id, "actor": "note", "queue": "default", "attempt": 2, "started": 1.0}
@@ -454,6 +459,22 @@ async def test_a_dead_task_is_retried_by_its_id(place: Place) -> None:
 
 
 # ---- all of them
+
+
+@pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("Yes\n", 0), ("\n", 1), ("", 1)])
+def test_whoever_sits_at_a_terminal_is_asked(
+    said: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyboard = StringIO(said)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    if code:
+        with pytest.raises(Exit, match="nothing was done") as refused:
+            consent("cancel 2 tasks", yes=False)
+        assert refused.value.code == code
+    else:
+        consent("cancel 2 tasks", yes=False)
+    assert capsys.readouterr() == ("", "actorq: cancel 2 tasks? [y/N] ")
 
 
 @pytest.mark.broker

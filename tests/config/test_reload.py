@@ -43,21 +43,23 @@ def test_the_same_file_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ('backend = "asyncio" ', 'backend = "trio" ', "18: worker.backend: cannot change while running (asyncio -> trio)"),
-        ("workers = 1", "workers = 2", "19: worker.workers: cannot change while running (1 -> 2)"),
-        ('namespace = "shop"', 'namespace = "x"', "2: namespace: cannot change while running (shop -> x)"),
-        ("shop.tasks:system", "shop.web:system", "17: worker.app: cannot change while running (shop.tasks:system -> shop.web:system)"),
-        ('ack_wait = "30s"', 'ack_wait = "1m"', "21: worker.ack_wait: cannot change while running (30s -> 1m)"),
-        ('dead_ttl = "14d"', 'dead_ttl = "1d"', "13: streams.dead_ttl: cannot change while running (14d -> 1d)"),
+        ('backend = "asyncio" ', 'backend = "trio" ', "18: worker.backend: (asyncio -> trio)"),
+        ("workers = 1", "workers = 2", "19: worker.workers: (1 -> 2)"),
+        ('namespace = "shop"', 'namespace = "x"', "2: namespace: (shop -> x)"),
+        ("shop.tasks:system", "shop.web:system", "17: worker.app: (shop.tasks:system -> shop.web:system)"),
+        ('ack_wait = "30s"', 'ack_wait = "1m"', "21: worker.ack_wait: (30s -> 1m)"),
+        ('dead_ttl = "14d"', 'dead_ttl = "1d"', "13: streams.dead_ttl: (14d -> 1d)"),
         (
             '"nats://127.0.0.1:4222"', '"nats://me:hush@b"',
-            "5: nats.servers: cannot change while running (nats://127.0.0.1:4222 -> nats://***@b)",
+            "5: nats.servers: (nats://127.0.0.1:4222 -> nats://***@b)",
         ),
-        ('servers = ', 'token = "hush"\nservers = ', "5: nats.token: cannot change while running"),
+        ("servers = ", 'token = "hush"\nservers = ', "5: nats.token: "),
     ],
 )  # fmt: skip
 def test_what_cannot_change_is_refused_by_name(tmp_path: Path, old: str, new: str, line: str) -> None:
-    assert change(tmp_path, (old, new)) == Refusal((f"actorq.toml:{line}; restart the worker",))
+    key, colon, values = line.rpartition(": ")
+    told = f"{key}{colon}cannot change while running{values and f' {values}'}; restart the worker"
+    assert change(tmp_path, (old, new)) == Refusal((f"actorq.toml:{told}",))
 
 
 def test_a_refusal_names_every_key_and_one_that_was_taken_out(tmp_path: Path) -> None:
@@ -122,9 +124,8 @@ def test_what_a_parent_thinks_of_a_child_applies_live(tmp_path: Path) -> None:
 
 
 def test_a_child_of_another_supervisor_is_moved(tmp_path: Path) -> None:
-    found = applied(
-        tmp_path, ('["ledger", "charge", "invoice"]', '["charge", "invoice"]'), ('["transcode", ', '["transcode", "ledger", ')
-    )  # fmt: skip
+    taken = ('["ledger", "charge", "invoice"]', '["charge", "invoice"]')
+    found = applied(tmp_path, taken, ('["transcode", ', '["transcode", "ledger", '))
     assert found.removed == ("root/billing/ledger",)
     assert [(added.parent, added.index, added.node.name) for added in found.added] == [("root/media", 1, "ledger")]
     assert found.restart == ()
@@ -154,8 +155,8 @@ def trees(draw: st.DrawFn) -> Tree:
         if parent:
             children[parent].append(name)
     for index, name in enumerate(GROUPS):
-        parent = children[draw(st.sampled_from(["root", *GROUPS[:index]]))]
-        parent.insert(draw(st.integers(0, len(parent))), name)
+        siblings = children[draw(st.sampled_from(["root", *GROUPS[:index]]))]
+        siblings.insert(draw(st.integers(0, len(siblings))), name)
     specs = {
         name: SupervisorSpec(name=name, children=tuple(below), max_restarts=draw(st.integers(0, 1)))
         for name, below in children.items()

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def fits(value: Any, rule: dict[str, Any]) -> bool:
         "object": dict,
     }
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    checks = {
+    checks: dict[str, Callable[[Any], bool]] = {
         "type": lambda kind: isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool)),
         "enum": lambda choices: value in choices,
         "const": lambda only: value == only and type(value) is type(only),
@@ -54,9 +55,11 @@ def fits(value: Any, rule: dict[str, Any]) -> bool:
         "items": lambda each: is_list(value) and all(fits(item, each) for item in value),
         "required": lambda names: is_table(value) and all(name in value for name in names),
         "propertyNames": lambda each: is_table(value) and all(fits(name, each) for name in value),
-        "properties": lambda named: is_table(value) and all(fits(value[key], named[key]) for key in value if key in named),
+        "properties": lambda named: is_table(value) and all(
+            fits(value[key], named[key]) for key in value.keys() & named.keys()
+        ),
         "additionalProperties": lambda other: is_table(value) and all(
-            other is not False and fits(value[key], other) for key in value if key not in rule["properties"]
+            other is not False and fits(value[key], other) for key in value.keys() - rule["properties"]
         ),
     }  # fmt: skip
     said = {"description", "default", "title", "$schema", "$defs"}
@@ -80,9 +83,9 @@ def test_what_is_wrong_does_not_fit_it() -> None:
 
 
 VALUES = [
-    -1, 0, 1, 3, 0.5, 7.5, True, "", "x", "a b", "30s", "1h30m", "250ms", " 5m ", "1m1h", "45", "512KiB", "1.5 MB", "5/s", "5/10s",
-    "5/", "none", "one_for_all", "trio", "thread", "transient", "shop:system", [], ["*"], ["a", "b"], {}, "default", "raise", False,
-    "all", "create", "info", "d", "1KiBB", "${X}",
+    -1, 0, 1, 3, 0.5, 7.5, True, False, "", "x", "a b", "30s", "1h30m", "250ms", " 5m ", "1m1h", "45", "d", "512KiB",
+    "1.5 MB", "1KiBB", "5/s", "5/10s", "5/", "none", "one_for_all", "trio", "thread", "transient", "shop:system",
+    "default", "raise", "all", "create", "info", "${X}", [], ["*"], ["a", "b"], {},
 ]  # fmt: skip
 
 

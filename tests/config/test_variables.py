@@ -13,6 +13,7 @@ from actorq.config.variables import filled
 from actorq.model.policy import Policy
 from actorq.model.supervision import SupervisorSpec
 from tests.config.shop import drafted, lines
+from tests.config.test_values import QUEUES, TAKEN
 
 
 @pytest.mark.parametrize(
@@ -45,13 +46,12 @@ def test_dollar_signs_alone_mean_nothing_but_themselves(text: str) -> None:
 
 
 def test_all_that_are_missing_are_told_with_their_lines(tmp_path: Path) -> None:
-    text = '[nats]\npassword = "${PW}"\nservers = [\n"nats://${HOST}:${PORT:-4222}",\n"${OTHER}"]\n'
+    text = '[nats]\npassword = "${PW}"\nservers = [\n"nats://${HOST}:${PORT:-4222}",\n"${BC}"]\n'
     assert lines(tmp_path, text, HOST="h") == [
         "actorq.toml:2: nats.password: there is no variable PW in the environment; set it, or write ${PW:-default}",
-        "actorq.toml:5: nats.servers[1]: there is no variable OTHER in the environment; set it, or write"
-        " ${OTHER:-default}",
-    ]  # fmt: skip
-    config = drafted(tmp_path, text, PW="x", HOST="h", OTHER="nats://o").config
+        "actorq.toml:5: nats.servers[1]: there is no variable BC in the environment; set it, or write ${BC:-default}",
+    ]
+    config = drafted(tmp_path, text, PW="x", HOST="h", BC="nats://o").config
     assert config.nats == {"password": "x", "servers": ("nats://h:4222", "nats://o")}
 
 
@@ -90,7 +90,7 @@ def test_variables_instead_of_keys(tmp_path: Path) -> None:
 
 
 def test_other_variables_of_actorq_are_left_alone() -> None:
-    environ = {name: "shop:x" for name in ("ACTORQ_TRANSPORT", "ACTORQ_NAMESPACE", "ACTORQ_APP", "ACTORQ_NATS_SERVER")}
+    environ = dict.fromkeys(("ACTORQ_TRANSPORT", "ACTORQ_NAMESPACE", "ACTORQ_APP", "ACTORQ_NATS_SERVER"), "shop:x")
     assert read(None, environ | {"XACTORQ_WORKER__X": "1"}, folder=Path("/nonexistent")).problems == ()
 
 
@@ -100,12 +100,15 @@ def test_other_variables_of_actorq_are_left_alone() -> None:
         ("ACTORQ_WORKER__GRACE", "1", 'unknown key "worker.grace"; did you mean "worker.shutdown_timeout"?'),
         ("ACTORQ_WORKR__QUEUE", "1", 'unknown key "workr.queue"; did you mean "worker.queues"?'),
         ("ACTORQ_WORKER__WORKERS__X", "1", 'unknown key "worker.workers.x"; did you mean "worker.workers"?'),
-        ("ACTORQ_DEFAULTS__MAX_RETRIES", "1", 'unknown key "defaults.max_retries"; did you mean "defaults.retry.max_attempts"?'),
-        ("ACTORQ_STREAMS__XYZ", "1", 'unknown key "streams.xyz"; known are replicas, duplicate_window, result_ttl, dead_ttl, manage'),
+        ("ACTORQ_DEFAULTS__THROWS", "1", 'unknown key "defaults.throws"; did you mean "defaults.retry.no_retry"?'),
+        (
+            "ACTORQ_SUPERVISOR__BACKOFF__XYZ", "1",
+            'unknown key "supervisor.backoff.xyz"; known are initial, factor, max, jitter',
+        ),
         ("ACTORQ_DEFAULTS__RETRY", "1", '"defaults.retry" is a table; append __ and one of its keys'),
         ("ACTORQ_WORKER__WORKERS", "two", '"two" is not allowed; write a whole number, 1 or more'),
-        ("ACTORQ_WORKER__QUEUES", "a b,c", '"a b" is not the name of a queue; use 1 to 64 of A-Z a-z 0-9 _ -, or "*" for all'),
-        ("ACTORQ_SUPERVISORS__ROOT__WITHIN", "1", '"root" is the name of the supervisor in [supervisor]; take another one'),
+        ("ACTORQ_WORKER__QUEUES", "a b,c", f'"a b" is not the name of a queue; {QUEUES}'),
+        ("ACTORQ_SUPERVISORS__ROOT__WITHIN", "1", TAKEN),
         ("ACTORQ_ACTORS____TIMEOUT", "1", '"" is not a name; use 1 to 64 of A-Z a-z 0-9 _ -'),
     ],
 )  # fmt: skip

@@ -1,14 +1,11 @@
-"""``actorq worker --workers N`` as real processes: the parent started here, its children found and killed by their pid."""
+"""``actorq worker --workers N`` as real processes: the parent is started here, its children are found by its pid."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
-from functools import partial
-from pathlib import Path
 
 import psutil
 
