@@ -27,7 +27,7 @@ def isolation(system: ActorSystem, app: str | None = None) -> Isolation:
             "modules": sorted({module for target in system.actors.values() if (module := _module(target.handler))}),
             "transport": system.url,
             "namespace": system.namespace.prefix,
-            "connection": {key: value for key, value in system.connection.items() if isinstance(value, str | int | float)},
+            "connection": {key: v for key, v in system.connection.items() if isinstance(v, str | int | float)},
             "streams": dataclasses.asdict(system.streams) | {"manage": "none"},
             "send_timeout": system.send_timeout,
         }

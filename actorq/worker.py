@@ -222,7 +222,7 @@ class Worker:
         bindings = Bindings(register, sweep, self.runners, self.options.serves)
         attendant = Attendant(
             transport, namespace, self.name, answer=Control(self, sniffio.current_async_library()).answer,
-            bind=bindings.bind, rescan=bindings.rescan,
+            bind=bindings.bind, pause=bindings.pause, rescan=bindings.rescan,
         )  # fmt: skip
         self._reloading = Reloading(
             self.supervisor, self.runners, child=self._child, rescan=partial(bindings.rescan, claim=True),
@@ -300,9 +300,9 @@ class Worker:
                 for runner in self.runners.values():
                     runner.cancel_running()
                 await self._finished()
+            bound = self.options.stop_timeout + SETTLE_WITHIN
             # Shielded: and its actors close what they have opened (test_a_cancelled_program_tears_its_actors_down).
-            bound = anyio.current_time() + self.options.stop_timeout + SETTLE_WITHIN
-            with anyio.CancelScope(shield=True, deadline=bound):
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + bound):
                 self._root.stopping.set()
                 await self._ended.wait()
 

@@ -15,11 +15,11 @@ from actorq.cli.settings import DEFAULTS, Common, nats_environment
 from actorq.cli.target import load
 from actorq.config.config import CODE, DEFAULT, Config, Declared
 from actorq.config.keys import KEYS, Key, Table
-from actorq.config.kinds import masked
 from actorq.config.plan import Report, examine, settle, sound
 from actorq.config.problems import Problem, dotted
 from actorq.config.reading import Draft
 from actorq.config.schema import schema as schema_of_keys
+from actorq.config.writing import masked
 from actorq.model.durations import Rate
 from actorq.model.message import StreamSettings
 from actorq.model.supervision import ROOT, SupervisorSpec

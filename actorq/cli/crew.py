@@ -25,6 +25,7 @@ from actorq.cli.member import HURRY, STOP, VARIABLE
 from actorq.errors import SupervisionError
 from actorq.model.supervision import ChildSpec, SupervisorSpec
 from actorq.runtime.channel import Channel
+from actorq.runtime.dump import report
 from actorq.runtime.seat import Child, Seat
 from actorq.runtime.supervise import Supervisor
 
@@ -149,11 +150,13 @@ class Crew:
         with anyio.open_signal_receiver(*numbers) as signals:
             task_status.started()
             async for number in signals:
-                if number in (signal.SIGHUP, signal.SIGUSR1):
-                    for hand in self._hands.values():
-                        hand.forward(number)
-                else:
+                if number in (signal.SIGTERM, signal.SIGINT):
                     self._stop(number)
+                    continue
+                if number is signal.SIGUSR1:
+                    self._dump()
+                for hand in self._hands.values():
+                    hand.forward(number)
 
     def _stop(self, number: signal.Signals) -> None:
         if self._level == 0:
@@ -163,6 +166,13 @@ class Crew:
         if self._level > 2:
             log.warning("third signal: ending now; messages in progress are left to their leases")
             os._exit(128 + number)
+
+    def _dump(self) -> None:
+        tree = self.supervisor.tree()
+        for node in tree["children"]:
+            hand = self._hands.get(node["name"])
+            node["kind"] = "process" if hand is None else f"process {hand.pid}"
+        log.warning("SIGUSR1: %s", report(tree, ()))
 
     def _raise_to(self, level: int) -> None:
         self._level = max(self._level, level)
@@ -196,7 +206,11 @@ class Hand:
         self._told = 0
 
     def __str__(self) -> str:
-        return f"worker process {self.name} (pid {self._process.pid})"
+        return f"worker process {self.name} (pid {self.pid})"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def end(self) -> str:

@@ -76,7 +76,9 @@ class _Search:
     async def rows(self) -> list[Answer]:
         running = {str(task["id"]): task for task in await running_tasks(self._client)}
         for task in running.values():
-            self._add(str(task["id"]), task["actor"], task["queue"], "running", task["attempt"], task.get("started", 0.0))
+            self._add(
+                str(task["id"]), task["actor"], task["queue"], "running", task["attempt"], task.get("started", 0.0)
+            )
         if self._state in (None, "queued"):
             await self._browse("t", set(running))
         if self._state in (None, "scheduled", "retrying"):

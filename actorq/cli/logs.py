@@ -19,27 +19,28 @@ TASK_FIELDS = ("task_id", "actor", "attempt")
 _COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
-def set_up(level: Level, form: Format | Literal["plain"], *, force: bool = True) -> None:
+def set_up(level: Level, form: Format | Literal["plain"], *, force: bool = True, worker: str = "") -> None:
     """Send all log records of this process to stderr; ``plain`` is for commands that say a line or two.
 
-    Without ``force`` a program that has set up its logging keeps it.
+    Without ``force`` a program that has set up its logging keeps it. ``worker``: whose lines they are, where several
+    processes write to one place.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(add_task)
     handler.addFilter(not_said_again)
-    handler.setFormatter(_formatter(form))
+    handler.setFormatter(_formatter(form, worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=force)
     logging.getLogger("asyncio").setLevel(logging.INFO)  # below that it speaks of its selectors
 
 
-def _formatter(form: str) -> logging.Formatter:
+def _formatter(form: str, worker: str) -> logging.Formatter:
     match form:
         case "plain":
             return logging.Formatter("actorq: %(message)s")
         case "json":
-            return JsonFormatter()
+            return JsonFormatter(worker)
         case _:
-            return ConsoleFormatter(colour=colourful(sys.stderr))
+            return ConsoleFormatter(worker, colour=colourful(sys.stderr))
 
 
 def not_said_again(record: logging.LogRecord) -> bool:
@@ -59,7 +60,11 @@ def add_task(record: logging.LogRecord) -> bool:
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message; task_id, actor, attempt and error where there is one."""
+    """One object a line: time, level, logger, message; worker, task_id, actor, attempt and error where there is one."""
+
+    def __init__(self, worker: str = "") -> None:
+        super().__init__()
+        self._worker = {"worker": worker} if worker else {}
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
@@ -67,6 +72,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._worker,
         }
         entry |= {name: getattr(record, name) for name in TASK_FIELDS if hasattr(record, name)}
         entry |= getattr(record, "details", {})
@@ -81,8 +87,8 @@ class ConsoleFormatter(logging.Formatter):
     default_time_format: str = "%H:%M:%S"
     default_msec_format: str | None = "%s.%03d"
 
-    def __init__(self, *, colour: bool) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    def __init__(self, worker: str = "", *, colour: bool) -> None:
+        super().__init__(f"%(asctime)s %(levelname)-7s {worker and f'{worker} '}%(name)s: %(message)s")
         self._colour = colour
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name in the standard library

@@ -57,12 +57,16 @@ class Member:
         if error is None or isinstance(error, SystemExit):
             return
         code, text = describe(error if isinstance(error, Exception) else Exit(INTERRUPTED, "interrupted"))
-        self._say(FAILED, text)
+        self.failed(text)
         raise SystemExit(code) from error
 
     def ready(self) -> None:
         """Tell the parent."""
         self._say(READY)
+
+    def failed(self, why: str) -> None:
+        """Tell the parent."""
+        self._say(FAILED, why)
 
     async def watch(self, shutdown: Shutdown) -> None:
         """Stop when the parent says so, and at once when it is gone; until cancelled."""

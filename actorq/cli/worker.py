@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from cyclopts.validators import Number
 from actorq.cli import logs, server, signals
 from actorq.cli.banner import Banner
 from actorq.cli.crew import Crew
-from actorq.cli.exits import OK, USAGE, Exit
+from actorq.cli.exits import GAVE_UP, OK, USAGE, Exit
 from actorq.cli.lifespan import Named
 from actorq.cli.member import Member
 from actorq.cli.settings import DEFAULTS, Common, Seconds
@@ -29,11 +30,13 @@ from actorq.embedded import EmbeddedBroker
 from actorq.errors import ActorqError
 from actorq.model.address import token
 from actorq.model.durations import size
+from actorq.runtime.shutdown import Shutdown
 from actorq.worker import Worker, options_of
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 WATCH_EVERY = 0.25
+LAST_WORDS = 0.5
 IF_TAKEN = "leave out --embedded to use it, or give another address with -s nats://127.0.0.1:PORT"
 
 
@@ -105,7 +108,7 @@ def worker(
         Start a broker in this process's care, with a temporary store, where the system looks for one.
     """
     given = {
-        "concurrency": concurrency, "queues": _split(queues), "exclude_queues": _split(exclude_queues),
+        "concurrency": concurrency, "queues": _split(queues) or None, "exclude_queues": _split(exclude_queues),
         "workers": workers, "name": name, "log_level": log_level, "backend": backend, "max_tasks": max_tasks,
         "max_rss": max_rss, "shutdown_timeout": shutdown_timeout, "stop_timeout": stop_timeout, "ack_wait": ack_wait,
     }  # fmt: skip
@@ -156,7 +159,7 @@ def _prepared(asked: _Asked, member: Member | None) -> _Start:
     options = replace(options_of(config), app=app, burst=asked.burst)
     if member is not None:
         options = replace(options, name=member.name)
-    logs.set_up(config.get("worker.log_level"), asked.form)
+    logs.set_up(config.get("worker.log_level"), asked.form, worker="" if member is None else member.name)
     system = load(app)
     running = Worker(system, options, config=draft, reread=asked.draft)
     asked.common.connect(system, config)
@@ -185,11 +188,15 @@ class _Start:
         """Run it, with a broker if that was asked for; give the exit code."""
         system = self.worker.system
         signals.listen(hangup="SIGHUP: the worker is only starting, with the configuration as it is")
-        if self.member is not None or not self.asked.embedded:
-            return self._run(None)
-        with server.running(server.beside(system.url), IF_TAKEN) as broker:
-            system.transport = broker.url
-            return self._run(broker)
+        try:
+            if self.member is not None or not self.asked.embedded:
+                return self._run(None)
+            with server.running(server.beside(system.url), IF_TAKEN) as broker:
+                system.transport = broker.url
+                return self._run(broker)
+        finally:
+            if self.worker.abandoned:
+                _end_soon()
 
     def _run(self, broker: EmbeddedBroker | None) -> int:
         if self.member is None:
@@ -201,8 +208,7 @@ class _Start:
         # This process is ours, and it makes short-lived objects by the million: look for cycles less often.
         gc.set_threshold(20_000, 20, 20)
         run = self._as_member if self.member is not None else functools.partial(self.worker.run, ready=self._ready)
-        code = anyio.run(_beside, broker, run, _give_up, backend=self.banner.backend)
-        return _left(self.worker, code)
+        return anyio.run(_beside, broker, run, _give_up, backend=self.banner.backend)
 
     def _run_crew(self, broker: EmbeddedBroker | None) -> int:
         root = self.worker.plan.tree.root.supervisor
@@ -220,16 +226,22 @@ class _Start:
     async def _as_member(self) -> int:
         member, code = self.member, OK
         assert member is not None
-
         async with anyio.create_task_group() as tasks:
 
             def ready() -> None:
                 member.ready()
-                tasks.start_soon(member.watch, vars(self.worker)["_shutdown"])
+                tasks.start_soon(member.watch, self.shutdown)
 
             code = await self.worker.run(ready=ready)
             tasks.cancel_scope.cancel()
+        if code != OK:
+            member.failed(self.shutdown.reason)
         return code
+
+    @property
+    def shutdown(self) -> Shutdown:
+        shutdown: Shutdown = vars(self.worker)["_shutdown"]
+        return shutdown
 
 
 async def _beside(broker: EmbeddedBroker | None, run: Callable[[], Awaitable[int]], end: Callable[[Exit], None]) -> int:
@@ -253,14 +265,17 @@ def _give_up(error: Exit) -> None:
     raise error
 
 
-def _left(worker: Worker, code: int) -> int:
-    """End here if threads that do not stop would keep the interpreter from ending."""
-    if worker.abandoned:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+def _end_soon() -> None:
+    """Threads that do not stop would keep the interpreter from ending: leave it a moment for its last words."""
+    timer = threading.Timer(LAST_WORDS, _end)
+    timer.daemon = True
+    timer.start()
+
+
+def _end() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(GAVE_UP)
 
 
 def oddities(worker: Worker, namespace: str | None) -> list[str]:

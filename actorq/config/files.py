@@ -30,7 +30,7 @@ class Given:
 
 
 @dataclass(slots=True)
-class Gathered:
+class Collected:
     """What the files say: values by path, tables before what is in them; the files as users know them.
 
     ``complete``: all of them could be read.
@@ -45,7 +45,7 @@ class Gathered:
         return not self.problems
 
 
-def gather(named: str | None, environ: Mapping[str, str], folder: FilePath) -> Gathered:
+def collect(named: str | None, environ: Mapping[str, str], folder: FilePath) -> Collected:
     """Read ``named``, else ACTORQ_CONFIG, else actorq.toml or the table [tool.actorq] of pyproject.toml in ``folder``.
 
     Without any of them there is nothing, and that is no problem.
@@ -75,7 +75,7 @@ class _Reading:
     def __init__(self, environ: Mapping[str, str], folder: FilePath) -> None:
         self.environ = environ
         self.folder = folder
-        self.result = Gathered()
+        self.result = Collected()
         self.chain: list[FilePath] = []
 
     def file(self, shown: str, asked: Place, path: str = "") -> None:

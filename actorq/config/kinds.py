@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from actorq.config.problems import quoted
+from actorq.config.writing import spell_list, spell_seconds, spell_servers, spell_size
 from actorq.core.spelling import nearest
 from actorq.errors import UsageError
 from actorq.model.address import NAME_RULE, Namespace, token
@@ -65,30 +65,6 @@ def _checked(check: Callable[[Any, str], Any]) -> Callable[[Any], Any]:
             raise Unfit(str(error).removeprefix(": ")) from None
 
     return read
-
-
-def spell_seconds(seconds: float) -> str:
-    """Seconds as people write them: ``1h30m``, ``250ms``."""
-    left, text = round(seconds * 1_000), ""
-    if left / 1_000 != seconds or not left:
-        return f"{seconds:g}s"
-    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)):
-        count, left = divmod(left, length)
-        text += f"{count}{unit}" if count else ""
-    return text
-
-
-def spell_size(count: int) -> str:
-    """Bytes as people write them: ``512MiB``."""
-    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if count and count % 1024**power == 0:
-            return f"{count // 1024**power}{unit}"
-    return f"{count}B" if count else "0"
-
-
-def spell_list(items: Sequence[Any]) -> str:
-    """A list on one line."""
-    return ", ".join(map(str, items)) if items else "none"
 
 
 def _ref(name: str) -> Schema:
@@ -244,11 +220,6 @@ def a_choice(*choices: str) -> Kind:
 
     *most, last = (f"`{choice}`" for choice in choices)
     return Kind(f"{', '.join(most)} or {last}", read, {"anyOf": [{"enum": [*choices]}, VARIABLE]})
-
-
-def masked(url: str) -> str:
-    """A URL without user, password or token."""
-    return re.sub(r"(^|//|,)[^/@,]+@", r"\1***@", url)
 
 
 def _listed(kind: str, read_one: Callable[[Any], Any], one: Schema, *, alone: bool = False) -> Kind:

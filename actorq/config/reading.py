@@ -9,7 +9,7 @@ from typing import Any
 
 from actorq.config import kinds
 from actorq.config.config import Config, Value
-from actorq.config.files import Given, gather
+from actorq.config.files import Given, collect
 from actorq.config.keys import KEYS, Key, Table
 from actorq.config.kinds import Unfit, is_list
 from actorq.config.problems import Path, Place, Problem, dotted
@@ -42,15 +42,15 @@ def read(
     ``flags``: values from the command line by path, ``{"worker.backend": ("--backend", "trio")}``, over all others.
     Raises nothing: what is wrong is in the draft.
     """
-    gathered = gather(named, environ, folder)
-    check = _Check(environ, [*gathered.problems])
-    for path, given in gathered.given.items():
+    found = collect(named, environ, folder)
+    check = _Check(environ, [*found.problems])
+    for path, given in found.given.items():
         check.entry(path, given)
     check.schedules()
     for variable, path in overrides(environ).items():
         check.variable(variable, path)
-    config = Config(check.values, check.tables, tuple(gathered.files)).with_flags(flags or {})
-    return Draft(config, tuple(check.problems), gathered.complete)
+    config = Config(check.values, check.tables, tuple(found.files)).with_flags(flags or {})
+    return Draft(config, tuple(check.problems), found.complete)
 
 
 class _Check:

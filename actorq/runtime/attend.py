@@ -15,6 +15,7 @@ from actorq.errors import TransportError
 from actorq.model.address import Mailbox, Namespace, parse_subject
 from actorq.model.message import Message
 from actorq.ports.transport import Subscription, Transport
+from actorq.register import pause_in
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
@@ -32,6 +33,7 @@ class Attendant:
         *,
         answer: Answer,
         bind: Callable[[Mailbox], Awaitable[None]],
+        pause: Callable[[str, bool], Awaitable[None]],
         rescan: Callable[[], Awaitable[None]],
     ) -> None:
         self._transport = transport
@@ -39,6 +41,7 @@ class Attendant:
         self._worker = worker
         self._answer = answer
         self._bind = bind
+        self._pause = pause
         self._rescan = rescan
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -63,6 +66,8 @@ class Attendant:
         try:
             if message is None:
                 await self._rescan()
+            elif (pause := pause_in(message)) is not None:
+                await self._pause(*pause)
             elif (register := parse_subject(message.subject)) is not None:
                 await self._bind(register[1])
             else:

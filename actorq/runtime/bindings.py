@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import anyio
 
 from actorq.errors import ConfigError, TransportError
-from actorq.model.address import PAUSED, Mailbox
+from actorq.model.address import Mailbox
 from actorq.register import Register, Registered, home_of
 from actorq.runtime.mailbox import Puller
 from actorq.runtime.runner import ActorRunner
@@ -33,6 +33,7 @@ class Bindings:
         self._sweep = sweep
         self._runners = runners
         self._serves = serves
+        self._paused: set[str] = set()
 
     async def rescan(self, *, claim: bool = False) -> None:
         """Make true what the register should say, and follow what it says. Raises TransportError.
@@ -58,10 +59,7 @@ class Bindings:
         await runner.bind(home)
 
     async def bind(self, mailbox: Mailbox) -> None:
-        """Serve a mailbox that somebody has registered, if it is one of ours; or heed a pause."""
-        if mailbox.actor == PAUSED:
-            await self._follow_pauses()
-            return
+        """Serve a mailbox that somebody has registered, if it is one of ours."""
         runner = self._runners.get(mailbox.actor)
         if runner is not None and self._serves(mailbox.queue):
             try:
@@ -70,9 +68,17 @@ class Bindings:
                 log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
 
     async def _follow_pauses(self) -> None:
-        queues = await self._register.paused()
+        self._paused = await self._register.paused()
+        await self._pause()
+
+    async def pause(self, queue: str, paused: bool) -> None:
+        """Take nothing from a queue any more, or take again, as somebody has just registered."""
+        self._paused = self._paused | {queue} if paused else self._paused - {queue}
+        await self._pause()
+
+    async def _pause(self) -> None:
         for runner in list(self._runners.values()):
-            await runner.pause(queues)
+            await runner.pause(self._paused)
 
     async def keep(self) -> None:
         """See to it that nothing is overlooked for long, until cancelled."""

@@ -48,7 +48,7 @@ class Control:
         self._started = time.time()
         self._verbs: dict[str, Callable[[Question], dict[str, Any] | None]] = {
             "find": self._find, "ping": self._ping, "info": self._info, "tree": self._tree, "restart": self._restart,
-            "rate": self._rate,
+            "rate": self._rate, "tasks": self._tasks,
         }  # fmt: skip
 
     def answer(self, verb: str, question: Question) -> dict[str, Any] | None:
@@ -75,6 +75,17 @@ class Control:
             if any(str(mailbox) == question.get("mailbox") for mailbox in runner.mailboxes):
                 return {"state": "served"}
         return None
+
+    def _tasks(self, _: Question) -> dict[str, Any]:
+        jobs = [job for runner in self._worker.runners.values() for job in runner.jobs if job.run is not None]
+        running = [
+            {
+                "id": job.envelope.id, "actor": job.envelope.to, "queue": job.mailbox.queue,
+                "attempt": job.envelope.attempt,
+            }
+            for job in jobs
+        ]  # fmt: skip
+        return {"running": running}
 
     def _tree(self, _: Question) -> dict[str, Any]:
         return {"tree": self._grown(self._worker.supervisor.tree())}

@@ -19,7 +19,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "man
 BOUNDARIES = {
     "actorq/runtime/boundary.py": "user code: whatever it raises is a failure of its message",
     "actorq/runtime/threads.py": "the same boundary, on the thread of a sync handler",
-    "actorq/runtime/mailbox.py": "one message that the engine itself cannot process must not stop all others",
+    "actorq/runtime/runner.py": "one message or mailbox that the engine itself cannot process must not stop all others",
     "actorq/core/annotations.py": "user code: a dataclass's own __post_init__ may raise anything",
     "actorq/core/values.py": "user code: properties, iterators and models of a value may raise anything",
     "actorq/core/remote.py": "user code: an exception whose attributes raise must not hide the failure",
@@ -28,7 +28,8 @@ BOUNDARIES = {
 }
 # What is finished although somebody is cancelled.
 SHIELDS = {
-    "actorq/worker.py": "what a worker holds is settled or handed back",
+    "actorq/runtime/shelter.py": "what a worker holds is settled or handed back",
+    "actorq/worker.py": "draining: running tasks are handed back, actors tear down, within a bound",
     "transports/actorq_nats/transport.py": "closing: acks are sent and the I/O thread ends, within a bound",
 }
 

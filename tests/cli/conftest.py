@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 
+from actorq import ActorSystem
 from actorq.embedded import EmbeddedBroker
+from tests.cli.operated import Place
 from tests.cli.shell import Shell, shell_in
 
 
@@ -33,3 +35,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
             assert {"starting", "ready"} <= {json.loads(line)["message"] for line in talk.splitlines()}
         finally:
             shell.close()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def place(
+    actorq_nats: str, actorq_name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Place]:
+    monkeypatch.setattr("actorq.cli.operate.WINDOW", 0.15)
+    async with (system := ActorSystem(actorq_name, transport=actorq_nats)):
+        yield Place(system, capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_show_as_a_document(shell: Shell) -> None:
     assert rows["nats.servers"] == (["nats://127.0.0.1:1"], "env NATS_URL")
     assert rows["nats.send_timeout"] == (15.0, "actorq.toml:7")
     assert rows["schedules[0].kwargs"] == ({"full": True}, "actorq.toml:67")
-    assert rows["defaults.retry.max_attempts"] == (4, "actorq.toml:29")
+    assert rows["defaults.retry.max_attempts"] == (4, "actorq.toml:30")
 
 
 def test_the_schema_is_a_document(shell: Shell) -> None:
@@ -150,7 +151,7 @@ def test_the_schema_is_a_document(shell: Shell) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     for name in ("NATS_URL", "NATS_USER", "ACTORQ_TRANSPORT", "ACTORQ_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

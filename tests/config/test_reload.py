@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,20 +167,15 @@ def trees(draw: st.DrawFn) -> Tree:
     return tree
 
 
-def shape(node: Node) -> list[object]:
-    return [node.path, node.supervisor, [shape(child) for child in node.children]]
-
-
-def grown(node: Node, found: Changes) -> list[object]:
+def grown(node: Node, found: Changes) -> Node:
     """The old tree with the changes made to it."""
-    kept = [child for child in node.children if child.path not in found.removed]
-    below: list[object] = [grown(child, found) for child in kept]
+    below = [grown(child, found) for child in node.children if child.path not in found.removed]
     for added in found.added:
         if added.parent == node.path:
-            below.insert(added.index, shape(added.node))
+            below.insert(added.index, added.node)
     spec = found.supervisors.get(node.path, node.supervisor)
-    names = tuple(str(each[0]).rpartition("/")[2] for each in below if isinstance(each, list))
-    return [node.path, spec and SupervisorSpec(name=spec.name, children=names, max_restarts=spec.max_restarts), below]
+    names = tuple(child.name for child in below)
+    return replace(node, supervisor=spec and replace(spec, children=names), children=tuple(below))
 
 
 def planned(tree: Tree) -> Plan:
@@ -190,7 +186,7 @@ def planned(tree: Tree) -> Plan:
 def test_the_changes_lead_from_the_one_tree_to_the_other(old: Tree, new: Tree) -> None:
     found = changes(planned(old), planned(new))
     assert isinstance(found, Changes)
-    assert grown(old.root, found) == shape(new.root)
+    assert grown(old.root, found) == new.root
     assert bool(found) == (old.root != new.root)
     restarted = {added.node.name for added in found.added}
     assert not restarted & set(found.restart)

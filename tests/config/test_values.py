@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorq.config.keys import KEYS, Key
-from actorq.config.kinds import Unfit, spell_seconds, spell_size
+from actorq.config.kinds import Unfit
+from actorq.config.writing import spell_seconds, spell_size
 from actorq.errors import UsageError
 from actorq.model.durations import Rate, duration, size
 from actorq.model.policy import LATER, Policy

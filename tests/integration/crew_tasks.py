@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from actorq import Context
+from actorq import Context, Retry
 from tests.integration.tasks import note, system
 
 GROWN: list[bytearray] = []
@@ -21,8 +21,13 @@ async def grow(ctx: Context, mib: int) -> int:
     return os.getpid()
 
 
+@system.actor(retry=Retry(max_attempts=1, restart_on=(ConnectionError,)))
+async def break_down() -> None:
+    raise ConnectionError("the pool is broken")
+
+
 @asynccontextmanager
-async def lifespan() -> AsyncIterator[None]:
+async def lifespan() -> AsyncGenerator[None]:
     """What the file ``trouble`` says, if there is one: to fail, or to die."""
     trouble = Path(os.environ["ACTORQ_TEST_LOGS"]) / "trouble"
     if trouble.exists():

@@ -80,10 +80,8 @@ class Crew:
 
     def log(self) -> list[tuple[int, str, str]]:
         """(pid, what, task id) of all processes of the lab; in the order of each process."""
-        return [
-            (int(path.stem), *line.split(" ")) for path in self._folder.glob("*.log")
-            for line in path.read_text().splitlines()
-        ]  # fmt: skip
+        logs = [(int(path.stem), path.read_text().splitlines()) for path in self._folder.glob("*.log")]
+        return [(pid, what, task) for pid, lines in logs for what, task in (line.split(" ") for line in lines)]
 
     def starts(self) -> Counter[str]:
         return Counter(task for _, what, task in self.log() if what == "start")

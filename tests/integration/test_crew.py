@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actorq import ActorSystem, Handle
+from actorq import ActorSystem, Handle, Retry, TimedOut
 from actorq.testing import wait_until
 from tests.integration.crews import Crew
 from tests.integration.processes import Lab
@@ -65,10 +65,12 @@ async def test_a_killed_process_is_replaced(crew: Start, system: ActorSystem) ->
     assert await running.ended() == 0, running.said
 
 
-@pytest.mark.parametrize("count", ["1", "2"])
-async def test_processes_are_recycled_after_so_many_tasks(crew: Start, system: ActorSystem, count: str) -> None:
-    """--max-tasks under load: nothing lost, nothing doubled, no failure, and nobody is left out."""
-    running = crew("--workers", count, "--max-tasks", "60")
+@pytest.mark.parametrize(("count", "backend"), [("1", "asyncio"), ("2", "trio")])
+async def test_processes_are_recycled_after_so_many_tasks(
+    crew: Start, system: ActorSystem, count: str, backend: str
+) -> None:
+    """--max-tasks under load: nothing lost, nothing doubled, and it counts as no failure."""
+    running = crew("--workers", count, "--max-tasks", "60", "--backend", backend)
     await running.ready()
     async with system:
         handles = await system.ref("work").send_many([(0.02,)] * 300)
@@ -188,6 +190,35 @@ async def test_a_process_that_leaves_a_thread_behind_is_exit_70(crew: Start, sys
         await wait_until(lambda: bool(running.in_flight()), description="it runs")
         running.process.terminate()
         assert await running.ended() == 70, running.said
+
+
+async def test_a_process_with_too_many_stuck_threads_is_replaced(crew: Start, system: ActorSystem) -> None:
+    """At `max_abandoned` it drains and ends, which is a failure: another one takes its place."""
+    running = crew("--workers", "1")
+    (child,) = await running.ready()
+    async with system:
+        other = await system.send("wait", 1.5)
+        for _ in range(2):
+            await system.ref("stuck").options(timeout="100ms", retry=Retry(max_attempts=1)).send(60.0)
+        assert await other.result(timeout=20) == child.pid
+        await running.says("crew-1 has started again")
+    assert f"crew-1 (pid {child.pid}) ended with exit code 70: abandoned threads of stuck" in running.said
+
+
+async def test_a_tree_that_gave_up_ends_its_process_whatever_its_threads_do(crew: Start, system: ActorSystem) -> None:
+    """More restarts of an actor than allowed, beside a thread that does not stop: the parent hears why, and goes on."""
+    running = crew("--workers", "1", ACTORQ_SUPERVISOR__MAX_RESTARTS="1")
+    (child,) = await running.ready()
+    async with system:
+        stuck = await system.ref("stuck").options(timeout="100ms", retry=Retry(max_attempts=1)).send(60.0)
+        with pytest.raises(TimedOut):
+            await stuck.result(timeout=20)
+        for _ in range(2):
+            await system.send("break_down")
+        await running.says("crew-1 has started again")
+    assert re.search(
+        rf"process crew-1 \(pid {child.pid}\) ended with exit code 70: root gave up: 2 failures", running.said
+    )
 
 
 async def test_a_process_that_dies_again_and_again_ends_the_parent(lab: Lab, crew: Start, tmp_path: Path) -> None:

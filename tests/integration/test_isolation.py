@@ -51,7 +51,7 @@ async def always_running(lab: Lab, count: int) -> AsyncGenerator[list[WorkerProc
         while True:
             await wait_until(lambda: any(w.process.poll() is not None for w in workers), timeout=600)
             workers[:] = [w for w in workers if w.process.poll() is None]
-            workers.append(await lab.worker("--ack-wait", "2s").ready())
+            workers.append(lab.worker("--ack-wait", "2s"))  # which may be over before anybody sees it ready
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(replace)
