@@ -115,7 +115,7 @@ def worker(
     flags = {
         f"worker.{key}": (f"flag --{key.replace('_', '-')}", value) for key, value in given.items() if value is not None
     }
-    asked = _Asked(target, flags, log_format, workers is not None, burst, embedded, common)
+    asked = Asked(target, flags, log_format, workers is not None, burst, embedded, common)
     member = Member.of_environment()
     with member or nullcontext():
         return _prepared(asked, member).run()
@@ -126,7 +126,7 @@ def _split(names: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What the command line says. ``flags``: those that stand for keys of the configuration."""
 
     target: str | None
@@ -152,7 +152,7 @@ class _Asked:
         )
 
 
-def _prepared(asked: _Asked, member: Member | None) -> _Start:
+def _prepared(asked: Asked, member: Member | None) -> Start:
     """Read and check all that is needed. Raises Exit, or an error of ours, for what is wrong."""
     draft = asked.draft()
     config, app = draft.config, asked.target_of(draft)
@@ -172,14 +172,14 @@ def _prepared(asked: _Asked, member: Member | None) -> _Start:
         system.transport = member.url
     if system.lifespan is not None:
         system.lifespan = functools.partial(Named, system.name, system.lifespan)
-    return _Start(asked, running, Banner(running, config.get("worker.backend"), asked.form, tuple(names)), member)
+    return Start(asked, running, Banner(running, config.get("worker.backend"), asked.form, tuple(names)), member)
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class Start:
     """A worker that is ready to be run, or the parent of those ``processes`` that the banner names."""
 
-    asked: _Asked
+    asked: Asked
     worker: Worker
     banner: Banner
     member: Member | None

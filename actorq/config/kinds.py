@@ -253,9 +253,7 @@ CHILDREN = _listed("names", _text, {"type": "string"})
 QUEUES = _listed("queues", _queue, {"type": "string"})
 EXCEPTIONS = _listed("exceptions", _exception, {"type": "string"})
 FILES = _listed("files", _text, {"type": "string"}, alone=True)
-SERVERS = replace(
-    _listed("URLs", _text, {"type": "string"}, alone=True), spell=lambda urls: ", ".join(map(masked, urls))
-)
+SERVERS = replace(_listed("URLs", _text, {"type": "string"}, alone=True), spell=spell_servers)
 ANYTHING = _listed("values", lambda value: value, {})
 
 

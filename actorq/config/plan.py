@@ -10,7 +10,6 @@ from actorq.config.problems import Path, Place, Problem, in_order, refusal
 from actorq.config.reading import Draft
 from actorq.core.spelling import hint
 from actorq.core.tree import Finding, Tree, resolve
-from actorq.errors import UsageError
 from actorq.model.policy import Policy
 from actorq.model.supervision import ROOT
 
@@ -57,7 +56,7 @@ def examine(draft: Draft, declared: Declared | None) -> Report:
         return Report(in_order(problems), ())
     if declared is not None:
         problems += _strangers(config, declared)
-        policies = _policies(config, declared, problems)
+        policies = config.policies(declared)
     tree = _tree(config, declared, policies, problems)
     warnings = _warnings(config, tree)
     if problems or tree is None or declared is None:
@@ -73,17 +72,6 @@ def _strangers(config: Config, declared: Declared) -> list[Problem]:
             place, path = config.place(("actors", name)), f"actors.{name}"
             problems.append(Problem(f"there is no such actor; {hint(name, declared.policies)}", place, path))
     return problems
-
-
-def _policies(config: Config, declared: Declared, problems: list[Problem]) -> dict[str, Policy]:
-    policies: dict[str, Policy] = {}
-    for name in declared.policies:
-        try:
-            policies |= config.policies(Declared({name: declared.policies[name]}, declared.given))
-        except UsageError as error:
-            problems.append(Problem(str(error), config.place(("actors", name)) or config.place(("defaults",))))
-            policies[name] = declared.policies[name]
-    return policies
 
 
 def _tree(

@@ -92,8 +92,9 @@ class Bindings:
 
     async def sweep(self) -> None:
         """Find messages that nobody attends to, and attend to them (D-8). Raises TransportError."""
-        mine = {mailbox for runner in self._runners.values() for mailbox in runner.mailboxes}
-        for mailbox in await self._sweep.unregistered(list(self._runners), mine):
+        known = {entry.mailbox for entry in await self._register.entries()}
+        known |= {mailbox for runner in self._runners.values() for mailbox in runner.mailboxes}
+        for mailbox in await self._sweep.unregistered(list(self._runners), known):
             if self._serves(mailbox.queue):
                 log.warning("messages wait in mailbox %s, which was in no register: serving it", mailbox)
                 await self.bind(mailbox)

@@ -62,9 +62,8 @@ def test_a_server_ends_with_the_last_words_of_its_broker(shell: Shell) -> None:
     assert "Server is ready" in talk
 
 
-@pytest.mark.parametrize("command", [OWN, ("server", "--port", "0", "--json")], ids=["worker", "server"])
-def test_a_terminal_that_closes_ends_it_in_order(shell: Shell, command: tuple[str, ...]) -> None:
-    process = shell.start(*command)
+def test_a_terminal_that_closes_ends_a_server_in_order(shell: Shell) -> None:
+    process = shell.start("server", "--port", "0", "--json")
     ready(process)
     for _ in range(2):  # as the shell and the kernel do
         process.send_signal(signal.SIGHUP)
@@ -73,13 +72,25 @@ def test_a_terminal_that_closes_ends_it_in_order(shell: Shell, command: tuple[st
     assert "second signal" not in talk
 
 
-def test_a_worker_shows_its_stacks_and_goes_on(shell: Shell) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["alone", "crew"])
+def test_a_worker_goes_on_at_sighup(shell: Shell, options: tuple[str, ...]) -> None:
+    said = shell.folder / "talk"
+    with said.open("wb") as file:
+        worker = shell.start(*OWN, *options, stderr=file)
+    ready(worker)
+    worker.send_signal(signal.SIGHUP)
+    wait_until(lambda: "configuration" in said.read_text(), "it has looked for a configuration")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+def test_a_worker_shows_its_tree_and_its_stacks_and_goes_on(shell: Shell) -> None:
     said = shell.folder / "talk"
     with said.open("wb") as file:
         worker = shell.start(*OWN, stderr=file)
     ready(worker)
     worker.send_signal(signal.SIGUSR1)
-    wait_until(lambda: "most recent call first" in said.read_text(), "the stacks are printed")
+    wait_until(lambda: "supervision tree:" in said.read_text(), "the tree is printed")
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     assert 'File "' in said.read_text()

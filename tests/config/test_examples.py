@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actorq.config import settle
 from actorq.errors import ConfigError
@@ -44,3 +47,24 @@ def test_schedules_are_checked_and_announced_as_not_run(tmp_path: Path) -> None:
     assert report.warnings == (
         "actorq.toml:62: schedules: this version runs no schedules; what is here is checked and left alone",
     )
+
+
+snippets = st.sampled_from(
+    ["", "\n", '"', "[", "]", "[[", "]]", "{", "}", "=", ".", "x", "1", "true", '"x"', "[x]", "${", "#"]
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 8), snippets), max_size=3))
+def test_whatever_is_done_to_the_file_the_answer_is_problems_with_lines(
+    edits: list[tuple[float, int, str]],
+) -> None:
+    text = GOOD
+    for at, length, snippet in edits:
+        start = int(at * len(text))
+        text = text[:start] + snippet + text[start + length :]
+    with TemporaryDirectory() as folder:
+        report = judged(Path(folder), text)
+    for problem in report.problems:
+        assert problem.place is not None
+        assert 1 <= problem.place.line <= text.count("\n") + 1
+        assert "\n" not in str(problem)
