@@ -27,7 +27,7 @@ _PLAIN = re.compile(
 def positions(text: str) -> dict[Path, int]:
     """The line, from 1, of every table, key and element of a list."""
     scan = _Scan(text.replace("\r\n", "\n"))
-    with suppress(_Lost, RecursionError):  # what was found up to there is still true
+    with suppress(ValueError, RecursionError):  # what was found up to there is still true
         scan.document()
     return scan.lines
 
@@ -39,7 +39,7 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int:
     return lines.get(path, 1)
 
 
-class _Lost(Exception):
+class _Lost(ValueError):
     """The text is not what it was taken for."""
 
 
