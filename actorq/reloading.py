@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 
 import anyio
 
-from actorq.config.reload import Added, Changes
+from actorq.config.reload import Changes
 from actorq.core.tree import Node
 from actorq.errors import TransportError
 from actorq.runtime.runner import ActorRunner
@@ -44,12 +45,19 @@ class Reloading:
             self._runners[name].change(policy)
         for path, spec in changes.supervisors.items():
             self._supervisor(path).configure(spec)
-        await self._drain({*changes.restart, *self._actors(changes.removed)})
+        await self._drain({*changes.restart, *self._actors((*changes.removed, *changes.children))})
         for path in changes.removed:
             parent, _, name = path.rpartition("/")
             await self._supervisor(parent).remove(name)
         for added in changes.added:
-            self._add(added)
+            # Those of the new order that come after it and stay: it is to start before the first of them.
+            stay = [name for name in added.after if name in self._supervisor(added.parent).children]
+            self._supervisor(added.parent).add(self._child(added.node), before=next(iter(stay), None))
+        for path, seen in changes.children.items():
+            parent, _, name = path.rpartition("/")
+            child = self._supervisor(parent).children[name]
+            own = replace(seen, stop_timeout=child.spec.stop_timeout)
+            self._supervisor(parent).replace(replace(child, spec=own))
         for name in changes.restart:
             self._runners[name].leave()
         await self._find_mailboxes()
@@ -77,14 +85,11 @@ class Reloading:
                 tasks.start_soon(self._runners[name].drain, self._grace())
 
     async def _find_mailboxes(self) -> None:
-        """Those that the actors have now, their queues perhaps other ones. What waits in the old ones is served, too."""
+        """Those that the actors have now, perhaps in other queues. What waits in the old ones is served, too."""
         try:
             await self._rescan()
         except TransportError as error:
             log.warning("the broker does not answer (%s): mailboxes are bound later", error)
-
-    def _add(self, added: Added) -> None:
-        self._supervisor(added.parent).add(self._child(added.node))
 
 
 def told(problems: Iterable[str]) -> bool:

@@ -26,6 +26,7 @@ from actorq.config.reading import Draft, read
 from actorq.config.reload import Refusal, changes
 from actorq.core.tree import Node
 from actorq.errors import ActorqError, ConfigError, SupervisionError, TransportError
+from actorq.isolation import isolation
 from actorq.model.address import token
 from actorq.model.supervision import ROOT, SupervisorSpec
 from actorq.model.worker import WorkerOptions
@@ -100,6 +101,9 @@ class Worker:
             await stack.enter_async_context(self.system)
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
             engine = self._engine = self._new_engine(state)
+            engine.isolation = stack.enter_context(isolation(self.system, self.options.app or None))
+            if any(policy.isolation == "process" for policy in self.plan.policies.values()):
+                await engine.isolation.start()
             self.runners = {target.name: self._runner(engine, target) for target in self.system.actors.values()}
             self.supervisor = self._supervisor(self.plan.tree.root)
             tasks = await stack.enter_async_context(shelter())

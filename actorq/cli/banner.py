@@ -69,7 +69,9 @@ class Banner:
             return
         talk(f"actorq {known['version']} worker {known['worker']}")
         rows = [(key, known[key]) for key in ("system", "namespace", "transport", "backend")]
-        rows += [(key, ", ".join(known[key])) for key in ("config", "processes") if known[key]]
+        rows += [("config", ", ".join(known["config"]))] if known["config"] else []
+        if names := known["processes"]:
+            rows.append(("processes", ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}"))
         talk(columns([*rows, ("queues", ", ".join(known["queues"]) or "none")], "  "))
         talk("\n".join(_actors(known["actors"])) or "  no actors")
         talk("\n".join(_drawn(self.worker.plan.tree.root, "  ")))

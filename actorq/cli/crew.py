@@ -69,17 +69,19 @@ class Crew:
         self._hands: dict[str, Hand] = {}
         self._seat = Seat(NAME)
         self._level = 0
+        self._stopping = anyio.Event()
+        self._longest_stop = patience + STOP_MARGIN
         self._left_work = False
         self._failure: Exception | None = None
         own = dataclasses.replace(
             spec, name=NAME, strategy="one_for_one", children=None, auto_shutdown="all" if burst else "never"
         )
-        self.supervisor: Supervisor = Supervisor(own, [self._child(name, patience + STOP_MARGIN) for name in names])
+        self.supervisor: Supervisor = Supervisor(own, [self._child(name) for name in names])
 
-    def _child(self, name: str, stop_timeout: float) -> Child:
+    def _child(self, name: str) -> Child:
         spec = ChildSpec(
             name=name, restart="transient" if self._burst else "permanent", significant=self._burst,
-            stop_timeout=stop_timeout,
+            stop_timeout=self._longest_stop + 1,
         )  # fmt: skip
         return Child(spec, self._serve)
 
@@ -129,6 +131,7 @@ class Crew:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._stop_with, seat)
+                tasks.start_soon(self._bound, hand)
                 await hand.attend(seat.started)
                 tasks.cancel_scope.cancel()
         finally:
@@ -140,6 +143,11 @@ class Crew:
     async def _stop_with(self, seat: Seat) -> None:
         await seat.stopping.wait()
         self._raise_to(1)  # when one is to stop, all are: they drain together
+
+    async def _bound(self, hand: Hand) -> None:
+        await self._stopping.wait()
+        await anyio.sleep(self._longest_stop)
+        hand.stop(3)
 
     # ---- signals
 
@@ -176,6 +184,7 @@ class Crew:
 
     def _raise_to(self, level: int) -> None:
         self._level = max(self._level, level)
+        self._stopping.set()
         for hand in self._hands.values():
             hand.stop(self._level)
 

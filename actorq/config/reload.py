@@ -19,11 +19,11 @@ from actorq.model.supervision import ROOT, ChildSpec, SupervisorSpec
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A part of the new tree that is to start, as child number ``index`` of the supervisor at ``parent``."""
+    """A part of the new tree that is to start below the supervisor at ``parent``, before those ``after`` it."""
 
     parent: str
-    index: int
     node: Node
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class _Difference:
         self.removed += [child.path for child, seat in zip(old.children, before, strict=True) if seat not in stays]
         for index, (child, seat) in enumerate(zip(new.children, after, strict=True)):
             if seat not in stays:
-                self.added.append(Added(new.path, index, child))
+                self.added.append(Added(new.path, child, tuple(each.name for each in new.children[index + 1 :])))
             else:
                 self.below(old.children[before.index(seat)], child)
 

@@ -96,9 +96,13 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Order to start one more child, the last in order. Ignored where one of its name has not ended."""
+    """Order to start one more child, in order before another one or as the last.
+
+    Ignored where one of its name has not ended.
+    """
 
     spec: ChildSpec
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +263,8 @@ def _ordered(state: State, order: Restart | Add | Remove, now: float) -> State:
         if old is not None and old.phase != "ended":
             return state
         state = state if old is None else state.put(old.leaving("removed"))
-        return replace(state, children=(*state.children, ChildState(order.spec)))
+        at = next((i for i, each in enumerate(state.children) if each.spec.name == order.before), len(state.children))
+        return replace(state, children=(*state.children[:at], ChildState(order.spec), *state.children[at:]))
     child = state.child(order.name)
     if child is None or child.then == "removed":
         return state

@@ -34,7 +34,8 @@ class Rate:
 
     def __str__(self) -> str:
         unit = next((unit for unit, seconds in _UNITS.items() if seconds == self.per), f"{self.per:g}s")
-        return f"{self.count:g}/{unit}"
+        count = int(self.count) if self.count == int(self.count) else self.count
+        return f"{count}/{unit}"
 
 
 def duration(value: object, what: str) -> float:

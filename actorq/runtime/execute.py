@@ -174,7 +174,7 @@ async def prepare(job: Job) -> Outcome | None:
     """All that comes before the handler; an outcome if that makes the run needless."""
     if job.repeated and (outcome := await look(job)) is not None:
         return outcome
-    return resolve(job) or admit(job)
+    return admit(job) or resolve(job)
 
 
 async def look(job: Job) -> Outcome | None:

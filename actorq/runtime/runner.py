@@ -160,6 +160,8 @@ class ActorRunner:
         scope.cancel()
 
     async def _built(self, tasks: TaskGroup) -> Any:
+        if self.target.policy.isolation == "process":
+            return None  # each attempt makes its own, in its process
         instance = self.target.build()
         await self.target.set_up(instance, _Background(tasks, self.fail))
         return instance
@@ -285,7 +287,7 @@ class ActorRunner:
         if not job.repeated and not self.pace.limited and job.slots.take():
             job.has_slot = True
             puller.forget(job)
-            return resolve(job) or admit(job)
+            return admit(job) or resolve(job)
         job.waiting = anyio.CancelScope()
         job.delivery.keep(math.inf, job.lose)
         with job.waiting:

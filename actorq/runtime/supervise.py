@@ -82,19 +82,25 @@ class Supervisor:
             self.incarnations.children[name] = child
             self.incarnations.post(Restart(name, patient(child)))
 
-    def add(self, child: Child) -> None:
-        """Have one more own child start, the last in order. If it cannot be started, it is left out: see the log.
+    def add(self, child: Child, before: str | None = None) -> None:
+        """Have one more own child start, in order before another one or as the last.
 
+        If it cannot be started, it is left out: see the log.
         Raises UsageError if there is one of its name that has not ended.
         """
         name, own = child.spec.name, self.incarnations
         present = own.state.child(name) if own is not None else None
         if present.phase != "ended" if present is not None else name in self.children:
             raise UsageError(f"{self.spec.name} has a child {name!r}: wait until it is removed, or replace it")
-        self.children[name] = child
+        self.children.pop(name, None)
+        at = list(self.children).index(before) if before in self.children else len(self.children)
+        later = list(self.children.items())[at:]
+        for moved, _ in later:
+            del self.children[moved]
+        self.children |= {name: child, **dict(later)}
         if own is not None:
             own.children[name] = child
-            own.post(Add(patient(child)))
+            own.post(Add(patient(child), before))
 
     async def remove(self, name: str) -> None:
         """Stop and forget an own child; return when it has ended. If cancelled, it is stopped all the same."""

@@ -128,7 +128,9 @@ def test_a_child_of_another_supervisor_is_moved(tmp_path: Path) -> None:
     taken = ('["ledger", "charge", "invoice"]', '["charge", "invoice"]')
     found = applied(tmp_path, taken, ('["transcode", ', '["transcode", "ledger", '))
     assert found.removed == ("root/billing/ledger",)
-    assert [(added.parent, added.index, added.node.name) for added in found.added] == [("root/media", 1, "ledger")]
+    assert [(added.parent, added.node.name, added.after) for added in found.added] == [
+        ("root/media", "ledger", ("thumbnail",))
+    ]
     assert found.restart == ()
 
 
@@ -172,7 +174,9 @@ def grown(node: Node, found: Changes) -> Node:
     below = [grown(child, found) for child in node.children if child.path not in found.removed]
     for added in found.added:
         if added.parent == node.path:
-            below.insert(added.index, added.node)
+            present = [child.name for child in below]
+            before = next((name for name in added.after if name in present), None)
+            below.insert(len(present) if before is None else present.index(before), added.node)
     spec = found.supervisors.get(node.path, node.supervisor)
     names = tuple(child.name for child in below)
     return replace(node, supervisor=spec and replace(spec, children=names), children=tuple(below))

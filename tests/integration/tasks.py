@@ -66,7 +66,7 @@ async def block_the_loop(ctx: Context, seconds: float) -> int:
     return os.getpid()
 
 
-@system.actor(threads=2)
+@system.actor(threads=2, retry=Retry(max_attempts=1))
 def stuck(seconds: float) -> None:
     time.sleep(seconds)
 

@@ -266,6 +266,17 @@ async def test_a_failure_at_boot_is_told_once(
     assert not running.living()
 
 
+async def test_a_signal_is_served_while_they_start(crew: Start) -> None:
+    """Nothing runs yet, so nothing is waited for: here they wait for a broker that is not there."""
+    running = crew("--workers", "2", "-s", f"nats://127.0.0.1:{free_port()}")
+    await wait_until(lambda: bool(running.children()), description="one starts")
+    running.process.terminate()
+    began = time.monotonic()
+    assert await running.ended() == 0, running.said
+    assert time.monotonic() - began < 3
+    assert not running.living()
+
+
 async def test_with_burst_they_end_by_themselves(crew: Start, system: ActorSystem) -> None:
     """Once all is done nobody is replaced, and the parent ends."""
     async with system:

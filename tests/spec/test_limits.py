@@ -245,5 +245,5 @@ async def test_a_change_of_queue_or_place_restarts_its_actor_alone(system: Actor
             await handle
         await system.ask("two.work", 1)
         paths = [place for place, _ in worker.supervisor.below()]
-        assert paths == ["root/one", "root/new", "root/new/two"]
+        assert paths == ["root/new", "root/new/two", "root/one"]
     assert sorted(runs["one"]) == list(range(320))
