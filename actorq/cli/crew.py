@@ -16,6 +16,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
 
 import anyio
 from anyio.abc import Process, TaskStatus
@@ -23,7 +25,7 @@ from anyio.abc import Process, TaskStatus
 from actorq.cli.exits import GAVE_UP, OK, Exit
 from actorq.cli.member import HURRY, STOP, VARIABLE
 from actorq.errors import SupervisionError
-from actorq.model.supervision import ChildSpec, SupervisorSpec
+from actorq.model.supervision import AutoShutdown, ChildSpec, Restart, SupervisorSpec
 from actorq.runtime.channel import Channel
 from actorq.runtime.dump import report
 from actorq.runtime.seat import Child, Seat
@@ -46,23 +48,32 @@ class ProcessEnded(SupervisionError):
         self.said = hand.said
 
 
-class Crew:
-    """Worker processes ``names``, each started by ``command``. ``spec``: how often they are restarted.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """``spec``: how often processes are restarted. ``patience``: seconds that running tasks have to end in a stop."""
 
-    ``patience``: seconds that running tasks may go on after the first signal. ``burst``: they end by themselves.
-    ``url``: where they find the broker, if not where their own settings say.
+    spec: SupervisorSpec
+    patience: float
+
+
+class Crew:
+    """Worker processes ``names``, each started by ``command``, else by the one that started this process.
+
+    ``reread``: gives other terms, at SIGHUP. ``burst``: they end by themselves. ``url``: where they find the broker, if
+    not where their own settings say.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        spec: SupervisorSpec,
+        terms: Terms,
         *,
-        patience: float,
+        reread: Callable[[], Terms | None] = lambda: None,
         burst: bool = False,
         url: str | None = None,
         command: Sequence[str] = (),
     ) -> None:
+        self._reread = reread
         self._burst = burst
         self._url = url
         self._command = tuple(command) or (sys.executable, "-m", "actorq", *sys.argv[1:])
@@ -70,20 +81,19 @@ class Crew:
         self._seat = Seat(NAME)
         self._level = 0
         self._stopping = anyio.Event()
-        self._longest_stop = patience + STOP_MARGIN
+        self._patience = terms.patience
         self._left_work = False
         self._failure: Exception | None = None
-        own = dataclasses.replace(
-            spec, name=NAME, strategy="one_for_one", children=None, auto_shutdown="all" if burst else "never"
-        )
-        self.supervisor: Supervisor = Supervisor(own, [self._child(name) for name in names])
+        self.supervisor: Supervisor = Supervisor(self._own(terms.spec), [self._child(name) for name in names])
+
+    def _own(self, spec: SupervisorSpec) -> SupervisorSpec:
+        ends: AutoShutdown = "all" if self._burst else "never"
+        return dataclasses.replace(spec, name=NAME, strategy="one_for_one", children=None, auto_shutdown=ends)
 
     def _child(self, name: str) -> Child:
-        spec = ChildSpec(
-            name=name, restart="transient" if self._burst else "permanent", significant=self._burst,
-            stop_timeout=self._longest_stop + 1,
-        )  # fmt: skip
-        return Child(spec, self._serve)
+        kind: Restart = "transient" if self._burst else "permanent"
+        # How long a process may take to stop is bounded here, for all at the same time.
+        return Child(ChildSpec(name=name, restart=kind, significant=self._burst, stop_timeout=inf), self._serve)
 
     async def run(self, ready: Callable[[], None]) -> int:
         """Run until a signal, or until the work is done with ``burst``; give the exit code: 0, or 70 (E-3, E-6).
@@ -146,7 +156,7 @@ class Crew:
 
     async def _bound(self, hand: Hand) -> None:
         await self._stopping.wait()
-        await anyio.sleep(self._longest_stop)
+        await anyio.sleep(self._patience + STOP_MARGIN)
         hand.stop(3)
 
     # ---- signals
@@ -163,6 +173,9 @@ class Crew:
                     continue
                 if number is signal.SIGUSR1:
                     self._dump()
+                elif (terms := self._reread()) is not None:
+                    self._patience = terms.patience
+                    self.supervisor.configure(self._own(terms.spec))
                 for hand in self._hands.values():
                     hand.forward(number)
 

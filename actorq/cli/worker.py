@@ -19,19 +19,19 @@ from cyclopts.validators import Number
 
 from actorq.cli import logs, server, signals
 from actorq.cli.banner import Banner
-from actorq.cli.crew import Crew
+from actorq.cli.crew import Crew, Terms
 from actorq.cli.exits import GAVE_UP, OK, USAGE, Exit
 from actorq.cli.lifespan import Named
 from actorq.cli.member import Member
 from actorq.cli.settings import DEFAULTS, Common, Seconds
 from actorq.cli.target import load
-from actorq.config import Draft, sound
+from actorq.config import Draft, Plan, Refusal, changes, settle, sound
 from actorq.embedded import EmbeddedBroker
-from actorq.errors import ActorqError
+from actorq.errors import ActorqError, ConfigError
 from actorq.model.address import token
 from actorq.model.durations import size
 from actorq.runtime.shutdown import Shutdown
-from actorq.worker import Worker, options_of
+from actorq.worker import Worker, declared_by, options_of
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
@@ -211,14 +211,19 @@ class Start:
         return anyio.run(_beside, broker, run, _give_up, backend=self.banner.backend)
 
     def _run_crew(self, broker: EmbeddedBroker | None) -> int:
-        root = self.worker.plan.tree.root.supervisor
-        assert root is not None, "the root is a supervisor"
-        options = self.worker.options
         crew = Crew(
-            self.banner.processes, root, patience=options.shutdown_timeout, burst=options.burst,
+            self.banner.processes, _terms(self.worker.plan), reread=self._reread, burst=self.asked.burst,
             url=None if broker is None else broker.url,
         )  # fmt: skip
         return anyio.run(_beside, broker, functools.partial(crew.run, self._ready), crew.end)
+
+    def _reread(self) -> Terms | None:
+        """Terms of the changed configuration; None if that is bad or refused, as the processes will say."""
+        try:
+            plan = settle(self.asked.draft(), declared_by(self.worker.system))
+        except ConfigError:
+            return None
+        return None if isinstance(changes(self.worker.plan, plan), Refusal) else _terms(plan)
 
     def _ready(self) -> None:
         self.banner.ready(as_json=self.asked.common.as_json)
@@ -242,6 +247,12 @@ class Start:
     def shutdown(self) -> Shutdown:
         shutdown: Shutdown = vars(self.worker)["_shutdown"]
         return shutdown
+
+
+def _terms(plan: Plan) -> Terms:
+    root = plan.tree.root.supervisor
+    assert root is not None, "the root is a supervisor"
+    return Terms(root, plan.config.get("worker.shutdown_timeout"))
 
 
 async def _beside(broker: EmbeddedBroker | None, run: Callable[[], Awaitable[int]], end: Callable[[Exit], None]) -> int:

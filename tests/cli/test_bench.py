@@ -14,7 +14,7 @@ from actorq.cli.main import main
 
 def test_an_unknown_workload_is_named_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--only", "drain,fly"]) == 2
-    assert f"--only: unknown fly; known are {', '.join(WORKLOADS)}" in capsys.readouterr().err
+    assert f"--only: unknown fly; known are {', '.join(WORKLOADS)}, limited" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--tasks", "--processes"])

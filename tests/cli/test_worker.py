@@ -143,6 +143,7 @@ def test_every_problem_of_a_file_is_told(memory: Shell) -> None:
     assert 'did you mean "add"?' in lines[2]
 
 
+@pytest.mark.broker
 def test_the_banner_shows_limits_and_the_tree(memory: Shell) -> None:
     (memory.folder / "actorq.toml").write_text(
         """
@@ -161,7 +162,7 @@ within = "1m"
 children = ["thumbnail", "kinds"]
 """
     )
-    finished = memory.run("worker", "shop:system", "--burst", "--json")
+    finished = memory.run("worker", "shop:system", "--embedded", "-s", "nats://127.0.0.1:0", "--burst", "--json")
     assert finished.returncode == 0, finished.stderr
     lines = finished.stderr.splitlines()
     assert "  config     actorq.toml" in lines

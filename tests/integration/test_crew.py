@@ -289,19 +289,37 @@ async def test_with_burst_they_end_by_themselves(crew: Start, system: ActorSyste
 
 async def test_other_signals_reach_every_process(crew: Start, system: ActorSystem, tmp_path: Path) -> None:
     """HUP reads the configuration again, USR1 shows where everything stands; everybody goes on."""
-    (tmp_path / "actorq.toml").write_text("[worker]\nworkers = 2\n")
-    running = crew("--config", str(tmp_path / "actorq.toml"), "--json")
+    file = tmp_path / "actorq.toml"
+    file.write_text("[worker]\nworkers = 2\n")
+    running = crew("--config", str(file), "--json")
     children = await running.ready()
-    assert len(children) == 2
     assert json.loads(running.data)["processes"] == ["crew-1", "crew-2"]
-    (tmp_path / "actorq.toml").write_text("[worker]\nworkers = 2\nstop_timeout = '1s'\n")
+    file.write_text("[worker]\nworkers = 2\nstop_timeout = '1s'\n[supervisor]\nmax_restarts = 0\n")
     running.process.send_signal(signal.SIGHUP)
     await wait_until(lambda: running.said.count("configuration is read again") == 2, description="all have read it")
     running.process.send_signal(signal.SIGUSR1)
-    await wait_until(lambda: running.said.count("supervision tree") >= 2, description="all have told")
+    await wait_until(lambda: running.said.count("supervision tree:") == 3, description="all have told")
+    assert f"crew-1 (process {children[0].pid}): running" in running.said
     assert running.children() == children
     async with system:
         assert await system.ask("work", 0.0) in {child.pid for child in children}
+    children[0].kill()
+    assert await running.ended() == 70
+    assert "more than max_restarts = 0" in running.said
+
+
+async def test_a_bad_configuration_changes_nothing(crew: Start, tmp_path: Path) -> None:
+    """Nor does one that asks for another number of processes."""
+    file = tmp_path / "actorq.toml"
+    file.write_text("[worker]\nworkers = 2\n")
+    running = crew("--config", str(file))
+    children = await running.ready()
+    file.write_text("[worker]\nworkers = 3\n[supervisor]\nmax_restarts = 0\n")
+    running.process.send_signal(signal.SIGHUP)
+    await wait_until(lambda: running.said.count("cannot change while running") == 2, description="all refuse it")
+    file.write_text("[worker]\nworkers = 2\n")
+    children[0].kill()
+    await running.says("crew-1 has started again")
 
 
 async def test_they_end_with_their_own_broker(crew: Start) -> None:

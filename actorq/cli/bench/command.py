@@ -20,7 +20,7 @@ from rich.table import Table
 from actorq.cli import signals
 from actorq.cli.bench import ours, raw
 from actorq.cli.bench.tasks import system
-from actorq.cli.bench.workloads import WORKLOADS, Figures, Plan
+from actorq.cli.bench.workloads import LIMIT, WORKLOADS, Figures, Plan, beside_limited
 from actorq.cli.exits import OK, USAGE, Exit
 from actorq.cli.output import document, masked, talk
 from actorq.cli.settings import DEFAULTS, ENVIRONMENT, Common
@@ -49,13 +49,14 @@ def bench(
     backend
         Event loop of actorq's client and workers; nats-py itself knows only asyncio.
     only
-        Comma separated: enqueue, drain, window, latency, sleep, threads, memory.
+        Comma separated: enqueue, drain, window, latency, sleep, threads, memory, limited.
     sync_always
         Let the embedded broker flush to disk before each confirmation.
     """
-    chosen = [name for name in only.split(",") if name] or list(WORKLOADS)
-    if unknown := set(chosen) - set(WORKLOADS):
-        raise Exit(USAGE, f"--only: unknown {', '.join(sorted(unknown))}; known are {', '.join(WORKLOADS)}")
+    known = [*WORKLOADS, LIMIT]
+    chosen = [name for name in only.split(",") if name] or known
+    if unknown := set(chosen) - set(known):
+        raise Exit(USAGE, f"--only: unknown {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     if tasks < 1 or processes < 1:
         raise Exit(USAGE, "--tasks and --processes take 1 or more")
     if common.server is not None and not common.server.startswith(("nats:", "tls:")):
@@ -83,6 +84,8 @@ def bench(
 
 def _measured(name: str, plan: Plan) -> tuple[Figures, Figures]:
     talk(f"{name} ...")
+    if name == LIMIT:
+        return anyio.run(beside_limited, plan, ours.opened, backend=plan.backend)
     workload = WORKLOADS[name]
     try:
         mine = anyio.run(workload, plan, ours.opened, backend=plan.backend)

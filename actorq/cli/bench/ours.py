@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from actorq.actor import Address
-from actorq.cli.bench.tasks import nap, nothing, system, threaded
+from actorq.cli.bench.tasks import limited, nap, nothing, system, threaded
 from actorq.cli.bench.workloads import Kind, Plan
 from actorq.cli.exits import FAILED, Exit
 from actorq.cli.processes import Process, worker_process
@@ -61,6 +61,10 @@ class Ours:
     async def _submit(self, number: int) -> list[Handle[Any]]:
         calls = [((SLEEP if self._kind == "sleep" else next(self._numbers),), dict[str, Any]()) for _ in range(number)]
         return await self._address.submit_by(self._client, calls)
+
+    async def burden(self, number: int) -> None:
+        """Tasks of a rate-limited actor in the same queue, which stay there."""
+        await limited.options(ignore_result=True).submit_by(self._client, [((n,), {}) for n in range(number)])
 
     async def ask(self) -> None:
         (handle,) = await self._submit(1)

@@ -25,3 +25,8 @@ async def nap(seconds: float) -> None:
 def threaded(number: int) -> int:
     """Give back a small value, from a thread."""
     return number
+
+
+@system.actor(rate_limit="1/s")
+async def limited(number: int) -> None:
+    """Do nothing, once a second."""

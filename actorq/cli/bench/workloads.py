@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import anyio
 
@@ -17,6 +17,8 @@ from actorq.cli.processes import Process
 WINDOW = 200
 SLEEPS = 2_000
 WARM_UP = 300
+LIMITED = 10_000
+TURNS = 3
 
 Kind = Literal["results", "plain", "sleep", "threads"]
 Figures = dict[str, float]
@@ -37,6 +39,9 @@ class Plan:
     def few(self) -> int:
         """How many, where each waits for the one before."""
         return max(2, min(2_000, self.tasks))
+
+
+Pair = tuple[Figures, Figures]
 
 
 class Side(Protocol):
@@ -65,6 +70,13 @@ class Side(Protocol):
     def worker(self, number: int) -> Process: ...
 
 
+class Burdened(Side, Protocol):
+    async def burden(self, number: int) -> None:
+        """Tasks of a rate-limited actor in the same queue, which stay there."""
+        ...
+
+
+S = TypeVar("S", bound=Side)
 Open = Callable[[Plan, Kind], AbstractAsyncContextManager[Side]]
 Workload = Callable[[Plan, Open], Awaitable[Figures]]
 
@@ -130,6 +142,22 @@ async def memory(plan: Plan, opened: Open) -> Figures:
             return {"worker memory, idle, MiB": statistics.fmean(worker.memory() for worker in workers)}
 
 
+async def beside_limited(plan: Plan, opened: Callable[[Plan, Kind], AbstractAsyncContextManager[Burdened]]) -> Pair:
+    """Drained beside a rate-limited actor of the same queue, and alone: in turns, for machines are not steady."""
+
+    async def burdened(side: Burdened) -> None:
+        await side.burden(LIMITED)
+
+    beside, alone = list[float](), list[float]()
+    for _ in range(TURNS):
+        alone.append(await _drain(plan, opened, "plain", plan.tasks))
+        beside.append(await _drain(plan, opened, "plain", plan.tasks, burdened))
+    name = f"drain beside a 1/s actor with {LIMITED:,} waiting, and without it, tasks/s"
+    return {name: plan.tasks / statistics.median(beside)}, {name: plan.tasks / statistics.median(alone)}
+
+
+LIMIT = "limited"
+"""Measured beside actorq itself, not beside nats-py."""
 WORKLOADS: dict[str, Workload] = {
     "enqueue": enqueue, "drain": drain, "window": window, "latency": latency, "sleep": sleep, "threads": threads,
     "memory": memory,
@@ -151,9 +179,14 @@ def crew(plan: Plan, side: Side) -> Generator[list[Process]]:
             worker.kill()
 
 
-async def _drain(plan: Plan, opened: Open, kind: Kind, number: int) -> float:
+async def _drain(
+    plan: Plan, opened: Callable[[Plan, Kind], AbstractAsyncContextManager[S]], kind: Kind, number: int,
+    before: Callable[[S], Awaitable[None]] | None = None,
+) -> float:  # fmt: skip
     """Seconds from the moment that the workers may begin until the last task is acknowledged."""
     async with opened(plan, kind) as side:
+        if before is not None:
+            await before(side)
         side.deaf()
         with crew(plan, side) as workers:
             if kind != "sleep":
