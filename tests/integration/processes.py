@@ -17,6 +17,7 @@ from typing import Self
 from actorq.testing import wait_until
 
 ROOT = Path(__file__).parents[2]
+TASKS = "tests.integration.tasks:system"
 
 
 @dataclass
@@ -28,8 +29,8 @@ class Lab:
     folder: Path
     started: list[WorkerProcess] = field(default_factory=list["WorkerProcess"])
 
-    def worker(self, *options: str, backend: str = "asyncio") -> WorkerProcess:
-        process = WorkerProcess(self, f"w{len(self.started)}", (*options, "--backend", backend))
+    def worker(self, *options: str, backend: str = "asyncio", target: str = TASKS) -> WorkerProcess:
+        process = WorkerProcess(self, f"w{len(self.started)}", target, (*options, "--backend", backend))
         self.started.append(process)
         return process
 
@@ -41,14 +42,13 @@ class Lab:
 class WorkerProcess:
     """``actorq worker`` as its own process; killed at the end of the ``with`` block if it still runs."""
 
-    def __init__(self, lab: Lab, name: str, options: tuple[str, ...]) -> None:
+    def __init__(self, lab: Lab, name: str, target: str, options: tuple[str, ...]) -> None:
         self.name = name
         self._lab = lab
         self._stderr = lab.folder / f"{name}.stderr"
         environment = os.environ | {"ACTORQ_TEST_SYSTEM": lab.name, "ACTORQ_TEST_LOGS": str(lab.folder)}
         command = (
-            sys.executable, "-m", "actorq", "worker", "tests.integration.tasks:system", "--server", lab.url,
-            "--name", name, *options,
+            sys.executable, "-m", "actorq", "worker", target, "--server", lab.url, "--name", name, *options,
         )  # fmt: skip
         with self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
@@ -70,7 +70,7 @@ class WorkerProcess:
     async def ready(self) -> Self:
         def is_ready() -> bool:
             assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}: {self.said}"
-            return "ready" in self.said
+            return "\nready\n" in self.said
 
         await wait_until(is_ready, timeout=30, description=f"{self.name} is ready")
         return self
