@@ -41,7 +41,7 @@ from actorq.runtime.recycle import Recycling
 from actorq.runtime.runner import ActorRunner
 from actorq.runtime.seat import Child, Seat
 from actorq.runtime.shelter import shelter
-from actorq.runtime.shutdown import Shutdown, listen
+from actorq.runtime.shutdown import Hangup, Shutdown, listen
 from actorq.runtime.supervise import Supervisor, nested
 from actorq.runtime.sweep import Sweep
 from actorq.runtime.target import Target
@@ -86,17 +86,18 @@ class Worker:
         self.runners: dict[str, ActorRunner] = {}
         self.supervisor: Supervisor = Supervisor(SupervisorSpec(name=ROOT), ())
         self._stack = AsyncExitStack()
+        self._hangup = Hangup()
         self._owns_process = self._drained = False
         self._failure: SupervisionError | None = None
 
     async def __aenter__(self) -> Self:
         """Raises BrokerUnavailable, PermissionDenied, ConfigError, or SupervisionError for an actor's ``setup()``."""
-        self._shutdown, self._grace = Shutdown(), anyio.CancelScope()
+        self.shutdown, self._grace = Shutdown(), anyio.CancelScope()
         self._up, self._ended = anyio.Event(), anyio.Event()
         self._root = Seat(ready=self._up.set)
         self._reload_asked = anyio.Event()
         self._failure, self._drained = None, False
-        self._recycling = Recycling(self.options.max_tasks, self.options.max_rss, self._shutdown.request)
+        self._recycling = Recycling(self.options.max_tasks, self.options.max_rss, self.shutdown.request)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.system)
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
@@ -141,22 +142,24 @@ class Worker:
         """
         self._owns_process = True
         async with self, anyio.create_task_group() as tasks:
-            heeded = {signal.SIGHUP: self._ask_for_reload, signal.SIGUSR1: self._dump}
-            await tasks.start(listen, self._shutdown, heeded)
+            heeded = {signal.SIGUSR1: self._dump}
+            if not self._hangup.ignored:
+                heeded[signal.SIGHUP] = self._hung_up
+            await tasks.start(listen, self.shutdown, heeded)
             tasks.start_soon(self._reload_when_asked)
             tasks.start_soon(self._hurry_when_impatient)
             tasks.start_soon(self._recycling.watch)
             if self.options.burst:
                 tasks.start_soon(self._until_done)
             ready()
-            await self._shutdown.requested.wait()
+            await self.shutdown.requested.wait()
             grace = "" if self.idle() else f": running tasks have {self.options.shutdown_timeout:g} s"
-            log.info("stopping (%s)%s", self._shutdown.reason, grace)
+            log.info("stopping (%s)%s", self.shutdown.reason, grace)
             await self._drain()
             tasks.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
-        return EXIT_GAVE_UP if self.abandoned else self._shutdown.exit_code
+        return EXIT_GAVE_UP if self.abandoned else self.shutdown.exit_code
 
     def _settled(self, draft: Draft) -> Plan:
         if self.options.concurrency is not None:
@@ -170,7 +173,11 @@ class Worker:
         A bad one changes nothing. A good one costs no message and runs none twice: see ``actorq.reloading``.
         """
         try:
-            plan = self._settled(self._reread())
+            draft = self._reread()
+            if not (draft.config.files or self.plan.config.files):
+                log.info("nothing to reload: there is no configuration file")
+                return True
+            plan = self._settled(draft)
         except ConfigError as error:
             return told(error.problems)
         found = changes(self.plan, plan)
@@ -247,7 +254,7 @@ class Worker:
         except SupervisionError as error:
             self._failure = error
             if self._up.is_set():
-                self._shutdown.request(str(error), EXIT_GAVE_UP)
+                self.shutdown.request(str(error), EXIT_GAVE_UP)
                 if not self._owns_process:
                     raise
         finally:
@@ -280,7 +287,7 @@ class Worker:
 
     def _exhausted(self, actor: str) -> None:
         log.error("actor %r: too many of its threads do not stop: draining, then exit %d", actor, EXIT_GAVE_UP)
-        self._shutdown.request(f"abandoned threads of {actor}", EXIT_GAVE_UP)
+        self.shutdown.request(f"abandoned threads of {actor}", EXIT_GAVE_UP)
 
     # ---- stopping
 
@@ -315,16 +322,19 @@ class Worker:
             await runner.finished()
 
     async def _hurry_when_impatient(self) -> None:
-        await self._shutdown.impatient.wait()
-        log.info("second signal: cancelling what runs")
+        await self.shutdown.impatient.wait()
+        log.info("cancelling what runs (%s)", self.shutdown.reason)
         self._grace.cancel()
 
     def _dump(self) -> None:
         jobs = [job.delivery.message.subject for runner in self.runners.values() for job in runner.jobs]
         log.warning("SIGUSR1: %s", report(self.supervisor.tree(), jobs))
 
-    def _ask_for_reload(self) -> None:
-        self._reload_asked.set()
+    def _hung_up(self) -> None:
+        if self._hangup.terminal_is_gone:
+            self.shutdown.request("the terminal is gone")
+        else:
+            self._reload_asked.set()
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -333,9 +343,9 @@ class Worker:
             await self.reload()
 
     async def _until_done(self) -> None:
-        while not self._shutdown.requested.is_set():
+        while not self.shutdown.requested.is_set():
             if not await self._has_work():
-                self._shutdown.request("burst: all mailboxes are empty")
+                self.shutdown.request("burst: all mailboxes are empty")
             await anyio.sleep(BURST_PAUSE)
 
     async def _has_work(self) -> bool:

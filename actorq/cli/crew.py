@@ -29,6 +29,7 @@ from actorq.model.supervision import AutoShutdown, ChildSpec, Restart, Superviso
 from actorq.runtime.channel import Channel
 from actorq.runtime.dump import report
 from actorq.runtime.seat import Child, Seat
+from actorq.runtime.shutdown import Hangup
 from actorq.runtime.supervise import Supervisor
 
 log: logging.Logger = logging.getLogger("actorq.worker")
@@ -163,12 +164,13 @@ class Crew:
 
     async def _listen(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        hangup = Hangup()
+        if not hangup.ignored:
             numbers.append(signal.SIGHUP)
         with anyio.open_signal_receiver(*numbers) as signals:
             task_status.started()
             async for number in signals:
-                if number in (signal.SIGTERM, signal.SIGINT):
+                if number in (signal.SIGTERM, signal.SIGINT) or hangup.terminal_is_gone:
                     self._stop(number)
                     continue
                 if number is signal.SIGUSR1:

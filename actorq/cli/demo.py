@@ -114,11 +114,12 @@ def _bar(total: int) -> Generator[Tick]:
 async def _work(run: Run, folder: Path, tick: Tick) -> None:
     with anyio.move_on_after(LIMIT):
         async with system:
+            pids = await _pids()
             began = time.monotonic()
             calls = [(number, str(path), str(folder)) for number, path in enumerate(run.files)]
             handles = await index.send_many(calls)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_kill_one, run, folder)
+                tasks.start_soon(_kill_one, run, pids, folder)
                 for handle in handles:
                     tasks.start_soon(_collect, run, handle, tick)
             run.seconds = time.monotonic() - began
@@ -146,14 +147,11 @@ async def _look_up(run: Run, folder: Path) -> None:
     talk(f"the flaky task failed {run.attempts - 1} times and succeeded at attempt {run.attempts}")
 
 
-async def _kill_one(run: Run, folder: Path) -> None:
+async def _kill_one(run: Run, pids: Sequence[int], folder: Path) -> None:
     """SIGKILL a worker process that has work in flight; its parent starts another one."""
     while len(run.parts) < len(run.files):
         await anyio.sleep(0.005)
         if len(run.parts) < KILL_AT * len(run.files):
-            continue
-        pids = await _pids()
-        if not pids:
             continue
         os.kill(pids[0], signal.SIGSTOP)
         held = Journal(folder, pids[0]).in_flight()

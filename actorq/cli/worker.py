@@ -245,8 +245,7 @@ class Start:
 
     @property
     def shutdown(self) -> Shutdown:
-        shutdown: Shutdown = vars(self.worker)["_shutdown"]
-        return shutdown
+        return self.worker.shutdown
 
 
 def _terms(plan: Plan) -> Terms:

@@ -36,6 +36,26 @@ class Shutdown:
         self.impatient.set()
 
 
+class Hangup:
+    """Tells what a SIGHUP means: that somebody wants a reload, or that the terminal has gone away."""
+
+    def __init__(self) -> None:
+        self.ignored: bool = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # which is what nohup asks for
+        self._had_terminal = _has_terminal()
+
+    @property
+    def terminal_is_gone(self) -> bool:
+        return self._had_terminal and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 async def listen(
     shutdown: Shutdown,
     others: Mapping[signal.Signals, Callable[[], None]],

@@ -48,7 +48,7 @@ def test_the_version_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         ["worker", "a:b", "--no-such-flag"], ["worker", "a:b", "--ack-wait", "soon"],
         ["worker", "shop.py:system"], ["worker", "a:b", "-Q", "a b"], ["worker", "a:b", "-c", "0"],
         ["worker", "a:b", "--ack-wait", "900ms"], ["server", "--port", "65536"], ["server", "--port", "-1"],
-        ["send", "geo.locate", "--namespace", "shop"], ["send", "add", "--namespace", "shop", "-s", "memory:"],
+        ["send", "add", "--namespace", "shop", "-s", "memory:"],
         ["result", "T1", "--namespace", "shop", "-s", "memory:"],
         ["task", "show", "T1", "--namespace", "shop", "-s", "memory:"],
     ],

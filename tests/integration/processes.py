@@ -70,7 +70,7 @@ class WorkerProcess:
     async def ready(self) -> Self:
         def is_ready() -> bool:
             assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}: {self.said}"
-            return "\nready\n" in self.said
+            return "\nready\n" in self.said or '"message": "ready"' in self.said
 
         await wait_until(is_ready, timeout=30, description=f"{self.name} is ready")
         return self
