@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +72,26 @@ def test_a_terminal_that_closes_ends_a_server_in_order(shell: Shell) -> None:
     _, talk = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "second signal" not in talk
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["alone", "crew"])
+def test_a_terminal_that_closes_drains_a_worker(shell: Shell, options: tuple[str, ...]) -> None:
+    said, (master, slave) = shell.folder / "talk", pty.openpty()
+    # A session of its own, whose terminal it is; closing the other end hangs it up.
+    mine = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", mine, sys.executable, "-m", "actorq", *OWN, *options]
+    with said.open("wb") as file:
+        worker = subprocess.Popen(
+            command, stdin=slave, stdout=file, stderr=file, start_new_session=True, cwd=shell.folder,
+            env=shell.environment,
+        )  # fmt: skip
+    os.close(slave)
+    wait_until(lambda: '"transport"' in said.read_text(), "it is ready")
+    os.close(master)
+    assert worker.wait(30) == 0
+    assert "the terminal is gone" in said.read_text() or options
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["alone", "crew"])
