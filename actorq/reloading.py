@@ -1,16 +1,23 @@
-"""Applies a changed configuration to a running worker (SIGHUP): live where that is possible, else actor by actor."""
+"""What a configuration asks of a worker: its options, and, when it is read again (SIGHUP), what of it changes.
+
+That applies live where it is possible, else actor by actor.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields
+from typing import Any
 
 import anyio
 
+from actorq.config.config import Config
 from actorq.config.reload import Changes
 from actorq.core.tree import Node
 from actorq.errors import TransportError
+from actorq.model.supervision import ChildSpec
+from actorq.model.worker import WorkerOptions
 from actorq.runtime.runner import ActorRunner
 from actorq.runtime.seat import Child
 from actorq.runtime.supervise import Supervisor
@@ -19,7 +26,9 @@ log: logging.Logger = logging.getLogger("actorq.worker")
 
 
 class Reloading:
-    """``child``: makes a supervisor's child of a part of the tree. ``rescan``: finds all mailboxes.
+    """``child``: makes a supervisor's child of a part of the tree; ``bounded``: gives an actor's spec its time to stop.
+
+    ``rescan``: finds all mailboxes.
 
     ``grace``: seconds that running tasks have before an actor is restarted or taken out, as of now.
     """
@@ -30,12 +39,14 @@ class Reloading:
         runners: Mapping[str, ActorRunner],
         *,
         child: Callable[[Node], Child],
+        bounded: Callable[[ChildSpec], ChildSpec],
         rescan: Callable[[], Awaitable[None]],
         grace: Callable[[], float],
     ) -> None:
         self._root = root
         self._runners = runners
         self._child = child
+        self._bounded = bounded
         self._rescan = rescan
         self._grace = grace
 
@@ -45,7 +56,7 @@ class Reloading:
             self._runners[name].change(policy)
         for path, spec in changes.supervisors.items():
             self._supervisor(path).configure(spec)
-        await self._drain({*changes.restart, *self._actors((*changes.removed, *changes.children))})
+        await self._drain({*changes.restart, *self._actors(changes.removed)})
         for path in changes.removed:
             parent, _, name = path.rpartition("/")
             await self._supervisor(parent).remove(name)
@@ -53,16 +64,19 @@ class Reloading:
             # Those of the new order that come after it and stay: it is to start before the first of them.
             stay = [name for name in added.after if name in self._supervisor(added.parent).children]
             self._supervisor(added.parent).add(self._child(added.node), before=next(iter(stay), None))
-        for path, seen in changes.children.items():
-            parent, _, name = path.rpartition("/")
-            child = self._supervisor(parent).children[name]
-            own = replace(seen, stop_timeout=child.spec.stop_timeout)
-            self._supervisor(parent).replace(replace(child, spec=own))
+        self._revise(changes.children)
         for name in changes.restart:
-            self._runners[name].leave()
+            await self._runners[name].leave()
         await self._find_mailboxes()
         for name in changes.restart:
             self._root.restart(name)
+
+    def _revise(self, seen: Mapping[str, ChildSpec]) -> None:
+        """From below, as what a supervisor has below it counts for the time that it may take to stop."""
+        for path, supervisor in reversed([*self._root.below()]):
+            child = supervisor.children[path.rpartition("/")[2]]
+            spec = seen.get(path, child.spec)
+            supervisor.revise(spec if child.supervisor is not None else self._bounded(spec))
 
     def _supervisor(self, path: str) -> Supervisor:
         """The supervisor at a path of the tree."""
@@ -108,3 +122,20 @@ def summary(changes: Changes) -> str:
         "added": [f"{added.parent}/{added.node.name}" for added in changes.added],
     }  # fmt: skip
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing has changed"
+
+
+# Keys of [worker] that are called otherwise in WorkerOptions.
+_OPTIONS = {"ack_wait": "lease", "exclude_queues": "exclude"}
+# What they may say; ``concurrency`` is part of the plan, and as an option that of a flag.
+_OWN = {field.name for field in fields(WorkerOptions)} - {"concurrency"}
+
+
+def as_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What keys of [worker] say, by the names of WorkerOptions, as far as these have them."""
+    known = {_OPTIONS.get(key, key): value for key, value in given.items()}
+    return {name: value for name, value in known.items() if name in _OWN}
+
+
+def options_of(config: Config) -> WorkerOptions:
+    """What the keys of [worker] say."""
+    return WorkerOptions(**as_options({key: value for key, value in config.worker.items() if value is not None}))

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +28,9 @@ from actorq.core.tree import Node
 from actorq.errors import ActorqError, ConfigError, SupervisionError, TransportError
 from actorq.isolation import isolation
 from actorq.model.address import token
-from actorq.model.supervision import ROOT, SupervisorSpec
+from actorq.model.supervision import ROOT, ChildSpec, SupervisorSpec
 from actorq.model.worker import WorkerOptions
-from actorq.reloading import Reloading, summary, told
+from actorq.reloading import Reloading, as_options, options_of, summary, told
 from actorq.runtime.attend import Attendant
 from actorq.runtime.bindings import Bindings
 from actorq.runtime.cancelled import CancelledSet
@@ -95,10 +95,12 @@ class Worker:
         self.shutdown, self._grace = Shutdown(), anyio.CancelScope()
         self._up, self._ended = anyio.Event(), anyio.Event()
         self._root = Seat(ready=self._up.set)
-        self._reload_asked = anyio.Event()
+        self._reload_asked, self._one_reload = anyio.Event(), anyio.Lock()
         self._failure, self._drained = None, False
         self._recycling = Recycling(self.options.max_tasks, self.options.max_rss, self.shutdown.request)
         async with AsyncExitStack() as stack:
+            # What is still heard when all else has ended (test_signals_while_the_lifespan_ends).
+            self._to_the_end = await stack.enter_async_context(shelter())
             await stack.enter_async_context(self.system)
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
             engine = self._engine = self._new_engine(state)
@@ -107,9 +109,9 @@ class Worker:
                 await engine.isolation.start()
             self.runners = {target.name: self._runner(engine, target) for target in self.system.actors.values()}
             self.supervisor = self._supervisor(self.plan.tree.root)
+            watchdog = stack.enter_context(Watchdog(self._overdue, end=end_process if self._owns_process else None))
             tasks = await stack.enter_async_context(shelter())
-            watchdog = Watchdog(self._overdue, end=end_process if self._owns_process else None)
-            stack.enter_context(watchdog)
+            stack.callback(watchdog.wind_up, SETTLE_WITHIN)
             tasks.start_soon(watchdog.beat)
             await self._start(tasks, engine)
             self._stack = stack.pop_all()
@@ -145,7 +147,7 @@ class Worker:
             heeded = {signal.SIGUSR1: self._dump}
             if not self._hangup.ignored:
                 heeded[signal.SIGHUP] = self._hung_up
-            await tasks.start(listen, self.shutdown, heeded)
+            await self._to_the_end.start(listen, self.shutdown, heeded)
             tasks.start_soon(self._reload_when_asked)
             tasks.start_soon(self._hurry_when_impatient)
             tasks.start_soon(self._recycling.watch)
@@ -172,6 +174,10 @@ class Worker:
 
         A bad one changes nothing. A good one costs no message and runs none twice: see ``actorq.reloading``.
         """
+        async with self._one_reload:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
         try:
             draft = self._reread()
             if not (draft.config.files or self.plan.config.files):
@@ -191,13 +197,11 @@ class Worker:
 
     def _set(self, given: Mapping[str, Any]) -> None:
         """New values of [worker]."""
-        known = {_OPTIONS.get(key, key): value for key, value in given.items()}
-        names = {field.name for field in fields(WorkerOptions)}
-        self.options = replace(self.options, **{name: value for name, value in known.items() if name in names})
+        self.options = replace(self.options, **as_options(given))
         self._recycling.max_tasks, self._recycling.max_rss = self.options.max_tasks, self.options.max_rss
         self._engine.crash_budget, self._engine.stop_timeout = self.options.crash_budget, self.options.stop_timeout
         if "log_level" in given:
-            logging.getLogger("actorq").setLevel(str(given["log_level"]).upper())
+            logging.getLogger(None if self._owns_process else "actorq").setLevel(str(given["log_level"]).upper())
 
     def _new_engine(self, state: Any) -> Engine:
         return Engine(
@@ -215,9 +219,11 @@ class Worker:
     def _child(self, node: Node) -> Child:
         if node.supervisor is not None:
             return nested(self._supervisor(node))
+        return Child(self._bounded(node.child), self.runners[node.name].run)
+
+    def _bounded(self, actor: ChildSpec) -> ChildSpec:
         # What an actor does when asked to stop is bounded in itself; the supervisor's own bound comes after it.
-        bound = 2 * self.options.stop_timeout + SETTLE_WITHIN + 1
-        return Child(replace(node.child, stop_timeout=bound), self.runners[node.name].run)
+        return replace(actor, stop_timeout=2 * self.options.stop_timeout + SETTLE_WITHIN + 1)
 
     def _runner(self, engine: Engine, target: Target) -> ActorRunner:
         return ActorRunner(
@@ -230,14 +236,14 @@ class Worker:
         cancelled = CancelledSet(transport, namespace, self._cancelled)
         engine.is_cancelled = cancelled.is_cancelled
         sweep = Sweep(transport, namespace, register)
-        bindings = Bindings(register, sweep, self.runners, self.options.serves)
+        bindings = Bindings(register, sweep, self.runners, self._serves)
         attendant = Attendant(
             transport, namespace, self.name, answer=Control(self, sniffio.current_async_library()).answer,
             bind=bindings.bind, pause=bindings.pause, rescan=bindings.rescan,
         )  # fmt: skip
         self._reloading = Reloading(
-            self.supervisor, self.runners, child=self._child, rescan=partial(bindings.rescan, claim=True),
-            grace=lambda: self.options.shutdown_timeout,
+            self.supervisor, self.runners, child=self._child, bounded=self._bounded,
+            rescan=partial(bindings.rescan, claim=True), grace=lambda: self.options.shutdown_timeout,
         )  # fmt: skip
         await tasks.start(cancelled.run)
         await tasks.start(attendant.run)
@@ -247,6 +253,9 @@ class Worker:
         await self._up.wait()
         if self._failure is not None:
             raise _boot_failure(self._failure)
+
+    def _serves(self, queue: str) -> bool:
+        return self.options.serves(queue)  # as they are now: a reload changes them
 
     async def _supervise(self) -> None:
         try:
@@ -350,8 +359,8 @@ class Worker:
 
     async def _has_work(self) -> bool:
         transport, namespace = self.system.client.transport, self.system.namespace
-        for runner in self.runners.values():
-            for mailbox in runner.mailboxes:
+        for name in self.runners.keys() & {path.rpartition("/")[2] for path, _ in self.supervisor.below()}:
+            for mailbox in self.runners[name].mailboxes:
                 try:
                     if await transport.get(namespace.inbox(mailbox)) is not None:
                         return True
@@ -369,17 +378,6 @@ def _boot_failure(failure: SupervisionError) -> ActorqError:
     """Why it cannot start: what the broker or the settings lack, rather than whose start it was that met it."""
     cause = failure.__cause__
     return cause if isinstance(cause, TransportError | ConfigError) else failure
-
-
-# Keys of [worker] that are called otherwise in WorkerOptions.
-_OPTIONS = {"ack_wait": "lease", "exclude_queues": "exclude"}
-
-
-def options_of(config: Config) -> WorkerOptions:
-    """What the keys of [worker] say; ``concurrency`` is part of the plan."""
-    known = {field.name for field in fields(WorkerOptions)} - {"concurrency"}
-    given = {_OPTIONS.get(key, key): value for key, value in config.worker.items() if value is not None}
-    return WorkerOptions(**{name: value for name, value in given.items() if name in known})
 
 
 def declared_by(system: ActorSystem) -> Declared:

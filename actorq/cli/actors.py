@@ -65,6 +65,8 @@ def tree(*, worker: OneWorker = None, app: App = None, common: Common = DEFAULTS
             for answer in await ask(client, "tree", worker=worker)
             if answer.get("tree")
         ]
+        if worker is not None and not trees:
+            raise Exit(FAILED, nobody(worker))
         if common.as_json:
             document(trees)
         elif not trees:
@@ -145,7 +147,8 @@ def rate(
     except ConfigError as error:
         raise Exit(USAGE, f"{error}, or none") from error
     text = f"{name} has no rate limit" if given is None else f"{name} is limited to {given}"
-    missing = f"no worker that runs now has actor {name!r}: see `actorq actor ls`"
+    whom = "no worker that runs now" if worker is None else f"no worker {worker!r} that runs now"
+    missing = f"{whom} has actor {name!r}: see `actorq actor ls`{'' if worker is None else ' and `actorq workers`'}"
     return Order("rate", {"actor": name, "rate": given, "burst": burst}, text, missing).give(worker, app, common)
 
 

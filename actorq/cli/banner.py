@@ -11,6 +11,7 @@ from typing import Any
 
 from actorq.cli.logs import Format
 from actorq.cli.output import columns, document, masked, talk
+from actorq.config.writing import spell_seconds
 from actorq.core.tree import Node
 from actorq.model.policy import Policy
 from actorq.runtime.target import Target
@@ -99,7 +100,7 @@ def _row(name: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
         name,
         f"queue {facts['queue']}{'' if facts['served'] else ' (not served)'}",
         f"{facts['concurrency']} at once {facts['runs']}",
-        "no time limit" if facts["timeout"] is None else f"at most {facts['timeout']:g} s",
+        "no time limit" if facts["timeout"] is None else f"at most {spell_seconds(facts['timeout'])}",
     )
 
 
@@ -123,7 +124,7 @@ def _drawn(node: Node, indent: str) -> Iterator[str]:
     spec = node.supervisor
     assert spec is not None, f"{node.path} is an actor"
     restarts = f"{spec.max_restarts} restart{'' if spec.max_restarts == 1 else 's'}"
-    yield f"{indent}{node.name} {spec.strategy}, {restarts} in {spec.within:g} s"
+    yield f"{indent}{node.name} {spec.strategy}, {restarts} in {spell_seconds(spec.within)}"
     if indent == "  " and not any(child.supervisor for child in node.children):
         return
     for nested, children in itertools.groupby(node.children, key=lambda child: child.supervisor is not None):

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from actorq.cli.exits import CONFIGURATION, OK, USAGE, Exit
 from actorq.cli.output import columns, data, document, talk
-from actorq.cli.settings import DEFAULTS, Common, nats_environment
+from actorq.cli.settings import DEFAULTS, Common, Flag, nats_environment
 from actorq.cli.target import load
 from actorq.config.config import CODE, DEFAULT, Config, Declared
 from actorq.config.keys import KEYS, Key, Table
@@ -125,7 +125,7 @@ class Row:
         return HIDDEN if self.key.secret and self.value is not None else self.value
 
 
-def show(target: Target = None, /, *, origin: bool = False, common: Common = DEFAULTS) -> int:
+def show(target: Target = None, /, *, origin: Flag = False, common: Common = DEFAULTS) -> int:
     """Show every setting with its effective value.
 
     Parameters

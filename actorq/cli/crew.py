@@ -29,7 +29,7 @@ from actorq.model.supervision import AutoShutdown, ChildSpec, Restart, Superviso
 from actorq.runtime.channel import Channel
 from actorq.runtime.dump import report
 from actorq.runtime.seat import Child, Seat
-from actorq.runtime.shutdown import Hangup
+from actorq.runtime.shutdown import Hangup, receiving
 from actorq.runtime.supervise import Supervisor
 
 log: logging.Logger = logging.getLogger("actorq.worker")
@@ -167,7 +167,7 @@ class Crew:
         hangup = Hangup()
         if not hangup.ignored:
             numbers.append(signal.SIGHUP)
-        with anyio.open_signal_receiver(*numbers) as signals:
+        with receiving(*numbers) as signals:
             task_status.started()
             async for number in signals:
                 if number in (signal.SIGTERM, signal.SIGINT) or hangup.terminal_is_gone:
@@ -228,6 +228,7 @@ class Hand:
         self._socket = end
         self._line = Channel(end)
         self._told = 0
+        self._reload_due = False
 
     def __str__(self) -> str:
         return f"worker process {self.name} (pid {self.pid})"
@@ -278,6 +279,8 @@ class Hand:
                 case ["ready"]:
                     self.ready = True
                     started()
+                    if self._reload_due:
+                        self._signal(signal.SIGHUP)
                 case ["failed", str(text)]:
                     self.said = text
                 case _:
@@ -296,9 +299,11 @@ class Hand:
             self._signal(signal.SIGTERM)
 
     def forward(self, number: signal.Signals) -> None:
-        """Pass a signal on; not to one that is yet to say what it does at signals."""
+        """Pass a signal on; to one that is yet to say what it does at signals only SIGHUP, and that once it does."""
         if self.ready:
             self._signal(number)
+        else:
+            self._reload_due = self._reload_due or number == signal.SIGHUP
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

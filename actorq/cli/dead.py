@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
 
@@ -40,6 +40,10 @@ def _when(_: object, tokens: tuple[Token, ...]) -> float:
         raise ValueError(f"{text!r} is no time: write how long ago, such as 2h, or 2026-11-22T10:00") from None
 
 
+Reason = Literal[
+    "retries_exhausted", "crash_loop", "expired", "rejected", "undecodable", "bad_arguments", "unknown_method",
+    "too_large",
+]  # fmt: skip
 When = Annotated[float | None, Parameter(converter=_when, metavar="TIME")]
 
 
@@ -50,7 +54,7 @@ class Which:
 
     actor: Annotated[str, Parameter(help="Of this actor, or ACTOR.METHOD.", show_default=False)] = ""
     error: Annotated[str, Parameter(help="Of this class: its full name or the last part.", show_default=False)] = ""
-    reason: Annotated[str, Parameter(help="Such as retries_exhausted or crash_loop.", show_default=False)] = ""
+    reason: Annotated[Reason | None, Parameter(help="Of this reason.")] = None
     queue: Annotated[str, Parameter(help="Of this queue.", show_default=False)] = ""
     since: Annotated[When, Parameter(help="Died since: how long ago, such as 2h, or an ISO time.")] = None
     until: Annotated[When, Parameter(help="Died until: the same.")] = None
@@ -64,8 +68,8 @@ class Which:
     def of(self, task_id: str) -> Filters:
         """The filters, for one task or (empty) for all."""
         return Filters(
-            id=task_id, actor=self.actor, error=self.error, reason=self.reason, queue=self.queue, since=self.since,
-            until=self.until,
+            id=task_id, actor=self.actor, error=self.error, reason=self.reason or "", queue=self.queue,
+            since=self.since, until=self.until,
         )  # fmt: skip
 
 
@@ -99,7 +103,7 @@ def show(*ids: str, which: Which = EVERY, app: App = None, common: Common = DEFA
     Parameters
     ----------
     ids
-        Of the tasks.
+        Those of the tasks.
     """
     _check(which, ids, needed=True)
 
@@ -121,7 +125,7 @@ def retry(*ids: str, which: Which = EVERY, doing: Doing = ASKING, app: App = Non
     Parameters
     ----------
     ids
-        Of the tasks.
+        Those of the tasks.
     """
 
     async def revived(dead: DeadLetters, letter: Letter) -> tuple[str, str, bool]:
@@ -137,7 +141,7 @@ def drop(*ids: str, which: Which = EVERY, doing: Doing = ASKING, app: App = None
     Parameters
     ----------
     ids
-        Of the tasks.
+        Those of the tasks.
     """
 
     async def dropped(dead: DeadLetters, letter: Letter) -> tuple[str, str, bool]:
@@ -211,7 +215,8 @@ def _code(ids: Sequence[str], found: Sequence[Row]) -> int:
     missing = [task_id for task_id in dict.fromkeys(ids) if not any(row["id"] == task_id for row in found)]
     if not missing:
         return OK
-    text = f"no dead letter of task {', '.join(missing)}: never died, revived, dropped, or past its time to live"
+    whose = f"task{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+    text = f"no dead letter of {whose}: never died, revived, dropped, or past its time to live"
     if not found:
         raise Exit(FAILED, text, task_id=ids[0] if len(ids) == 1 else "")
     talk(f"actorq: {text}")

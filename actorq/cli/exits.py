@@ -56,6 +56,7 @@ _KINDS = {
     UNAVAILABLE: "BrokerUnavailable",
     GAVE_UP: "SupervisionError",
     TIMED_OUT: "ResultTimeout",
+    PERMISSION: "PermissionDenied",
     CONFIGURATION: "ConfigError",
     INTERRUPTED: "Interrupted",
 }
@@ -115,7 +116,8 @@ def _state(error: BaseException) -> str:
 
 def _task_line(error: TaskError, message: str) -> str:
     text = " ".join(message.split()) or type(error).__name__
-    return f"task {error.task_id} of {error.actor or 'an unknown actor'} failed: {kind_of(error)}: {text}"
+    whose = f"task {error.task_id} of {error.actor or 'an unknown actor'}"
+    return f"{whose}: {text}" if isinstance(error, Cancelled) else f"{whose} failed: {kind_of(error)}: {text}"
 
 
 def without_task(message: str, task_id: str, actor: str) -> str:
@@ -126,7 +128,7 @@ def without_task(message: str, task_id: str, actor: str) -> str:
 def kind_of(error: BaseException) -> str:
     """The name of an error's class; for one that a handler raised, of the original class."""
     if isinstance(error, Exit):
-        return _KINDS.get(error.code, "Exit")
+        return _KINDS.get(error.code, "Failed")
     remote = error.type_name if isinstance(error, RemoteError) else ""
     return known_as(remote) or type(error).__name__
 

@@ -17,7 +17,7 @@ from actorq.cli.settings import DEFAULTS, App, Common
 from actorq.client import Client
 from actorq.core.codec import Undecodable, decode_envelope
 from actorq.errors import ResultError
-from actorq.model.address import token
+from actorq.model.address import parse_address, token
 from actorq.model.envelope import Envelope
 from actorq.model.message import Message
 
@@ -40,7 +40,7 @@ def ls(
     Parameters
     ----------
     actor
-        Of this actor only.
+        Of this actor, or ACTOR.METHOD, only.
     queue
         In this queue only.
     state
@@ -48,9 +48,10 @@ def ls(
     limit
         At most so many.
     """
-    for given, what in ((actor, "actor"), (queue, "queue")):
-        if given is not None:
-            token(given, what)
+    if actor is not None:
+        parse_address(actor)
+    if queue is not None:
+        token(queue, "queue")
 
     async def work(client: Client) -> int:
         rows = await _Search(client, actor, queue, state, limit + 1).rows()
@@ -86,14 +87,16 @@ class _Search:
         return self._rows[: self._limit]
 
     def _add(self, task_id: str, to: str, queue: str, state: str, attempt: int, since: float) -> None:
-        asked = ((self._state, state), (self._actor, to.partition(".")[0]), (self._queue, queue))
-        if all(wanted in (None, given) for wanted, given in asked):
+        asked = ((self._state, state), (self._queue, queue))
+        of_actor = self._actor in (None, to, to.partition(".")[0])
+        if of_actor and all(wanted in (None, given) for wanted, given in asked):
             self._rows.append(
                 {"id": task_id, "actor": to, "queue": queue, "state": state, "attempt": attempt, "since": moment(since)}
             )
 
     async def _browse(self, kind: str, without: set[str]) -> None:
-        every = self._client.namespace.every(kind, self._queue or "*", self._actor or "*")
+        name, _, _ = (self._actor or "*").partition(".")
+        every = self._client.namespace.every(kind, self._queue or "*", name)
         after, more = 0, True
         while more and len(self._rows) < self._limit:
             messages = await self._client.transport.browse(every, after=after, limit=PAGE)

@@ -92,9 +92,11 @@ class ConsoleFormatter(logging.Formatter):
         self._colour = colour
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name in the standard library
-        line = super().formatMessage(record)
-        if hasattr(record, "task_id"):
-            fields = {name: getattr(record, name, "?") for name in TASK_FIELDS}
-            line += f" [{fields['actor']} {fields['task_id']}, attempt {fields['attempt']}]"
+        first, *more = super().formatMessage(record).split("\n")
+        fields = {name: getattr(record, name, "?") for name in TASK_FIELDS}
+        # What we say of a task ourselves begins with it.
+        if hasattr(record, "task_id") and not record.getMessage().startswith(f"task {fields['task_id']} "):
+            first += f" [{fields['actor']} {fields['task_id']}, attempt {fields['attempt']}]"
+        line = "\n".join([first, *more])
         colour = _COLOURS.get(record.levelname) if self._colour else None
         return line if colour is None else f"\x1b[{colour}m{line}\x1b[0m"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -20,7 +21,11 @@ from actorq.cli.output import document, talk
 SENDING = """For example:
   actorq send add 1 -2 --namespace shop --wait
   actorq send thumbnail a.png --kw size=64 -A shop.tasks:system
-  actorq send note --namespace shop -- "-5 degrees"   (what begins with a dash goes behind --, flags before it)"""
+  actorq send note --namespace shop -- "-5 degrees"
+
+What begins with a dash goes behind --, with the flags before it."""
+
+_FULL_STOP = re.compile(r"(?<!\.)\.$")
 
 app: App = App(
     "actorq",
@@ -84,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except CycloptsError as error:
-        return _failed(Exit(USAGE, f"{one_line(error)} (see --help)"), given)
+        return _failed(Exit(USAGE, f"{_FULL_STOP.sub('', one_line(error))} (see --help)"), given)
     except Exception as error:  # noqa: BLE001  the last resort: never a traceback
         return _failed(error, given)
     return code if isinstance(code, int) else OK

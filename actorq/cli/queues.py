@@ -74,8 +74,7 @@ def _set(queue: str, app: str | None, common: Common, *, paused: bool) -> int:
 
     async def work(client: Client) -> int:
         changed = await client.register.pause(queue, paused)
-        if not await client.register.entries(queue=queue):
-            talk(f"actorq: no mailbox is registered in queue {queue!r}: check the name with `actorq queue ls`")
+        await _warn_of_unknown(client, queue)
         if common.as_json:
             document({"queue": queue, "paused": paused, "changed": changed})
         else:
@@ -83,6 +82,11 @@ def _set(queue: str, app: str | None, common: Common, *, paused: bool) -> int:
         return OK
 
     return beside(app, common, work)
+
+
+async def _warn_of_unknown(client: Client, queue: str) -> None:
+    if not await client.register.entries(queue=queue):
+        talk(f"actorq: no mailbox is registered in queue {queue!r}: check the name with `actorq queue ls`")
 
 
 def purge(
@@ -100,6 +104,7 @@ def purge(
         consent(f"cancel every task that waits in queue {queue}", yes=yes)
 
     async def work(client: Client) -> int:
+        await _warn_of_unknown(client, queue)
         rows: list[Answer] = []
         async for page in _waiting(client, queue):
             if not dry_run:

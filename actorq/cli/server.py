@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 from actorq.cli import signals
 from actorq.cli.exits import OK, UNAVAILABLE, USAGE, Exit
 from actorq.cli.output import data, document, masked, talk
-from actorq.cli.settings import Json
+from actorq.cli.settings import Flag, Json
 from actorq.embedded import EmbeddedBroker, PortTaken
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -24,7 +24,7 @@ def server(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 4222,
     store: Path | None = None,
-    sync_always: bool = False,
+    sync_always: Flag = False,
     as_json: Json = False,
 ) -> int:
     """Run the embedded broker until Ctrl-C; its URL goes to stdout.

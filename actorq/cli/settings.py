@@ -14,7 +14,7 @@ from actorq.config.config import Config
 from actorq.config.plan import sound
 from actorq.config.reading import Draft, read
 from actorq.errors import ActorqError
-from actorq.model.address import Namespace
+from actorq.model.address import Namespace, token
 from actorq.model.durations import duration
 from actorq.system import ActorSystem
 
@@ -33,15 +33,18 @@ ENVIRONMENT = {
 def _seconds(_: object, tokens: tuple[Token, ...]) -> float:
     text = tokens[0].value
     try:
-        return float(text) if text.replace(".", "", 1).isdigit() else duration(text, "a duration")
+        return float(text) if text.replace(".", "", 1).isdigit() else duration(text, "")
     except ActorqError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error).removeprefix(": ")) from error
 
 
 Seconds = Annotated[float, Parameter(converter=_seconds, metavar="TIME")]
 """Seconds, or text such as 250ms, 30s, 5m."""
 
 App = Annotated[str | None, Parameter(alias="-A", env_var="ACTORQ_APP", help="MODULE:SYSTEM, for types and namespace.")]
+
+Flag = Annotated[bool, Parameter(show_default=False)]
+"""What is off unless it is given."""
 
 Json = Annotated[bool, Parameter(name="--json", show_default=False, help="One JSON document on stdout.")]
 
@@ -52,21 +55,21 @@ class Common:
     """Connection flags, namespace and form of the output."""
 
     server: Annotated[
-        str | None, Parameter(alias="-s", help="URLs of the broker, comma separated. [env: NATS_URL]")
+        str | None, Parameter(alias="-s", help="URLs of the broker, comma separated. [env var: NATS_URL]")
     ] = None
-    user: Annotated[str | None, Parameter(help="User name. [env: NATS_USER]")] = None
-    password: Annotated[str | None, Parameter(help="Password. [env: NATS_PASSWORD]")] = None
-    token: Annotated[str | None, Parameter(help="Token. [env: NATS_TOKEN]")] = None
-    creds: Annotated[str | None, Parameter(help="Credentials file. [env: NATS_CREDS]")] = None
-    nkey: Annotated[str | None, Parameter(help="File of an nkey seed. [env: NATS_NKEY]")] = None
-    tls_cert: Annotated[str | None, Parameter(name="--tlscert", help="Client certificate. [env: NATS_CERT]")] = None
-    tls_key: Annotated[str | None, Parameter(name="--tlskey", help="Client key. [env: NATS_KEY]")] = None
-    tls_ca: Annotated[str | None, Parameter(name="--tlsca", help="Certificate authority. [env: NATS_CA]")] = None
+    user: Annotated[str | None, Parameter(help="User name. [env var: NATS_USER]")] = None
+    password: Annotated[str | None, Parameter(help="Password. [env var: NATS_PASSWORD]")] = None
+    token: Annotated[str | None, Parameter(help="Token. [env var: NATS_TOKEN]")] = None
+    creds: Annotated[str | None, Parameter(help="Credentials file. [env var: NATS_CREDS]")] = None
+    nkey: Annotated[str | None, Parameter(help="File of an nkey seed. [env var: NATS_NKEY]")] = None
+    tls_cert: Annotated[str | None, Parameter(name="--tlscert", help="Client certificate. [env var: NATS_CERT]")] = None
+    tls_key: Annotated[str | None, Parameter(name="--tlskey", help="Client key. [env var: NATS_KEY]")] = None
+    tls_ca: Annotated[str | None, Parameter(name="--tlsca", help="Certificate authority. [env var: NATS_CA]")] = None
     namespace: Annotated[
         str | None, Parameter(env_var="ACTORQ_NAMESPACE", help="Instead of the target's system name.")
     ] = None
     config_file: Annotated[
-        str | None, Parameter(name="--config", env_var="ACTORQ_CONFIG", help="Configuration file. [or ./actorq.toml]")
+        str | None, Parameter(name="--config", env_var="ACTORQ_CONFIG", help="Configuration file, else ./actorq.toml.")
     ] = None
     as_json: Annotated[bool, Parameter(name="--json", show_default=False, help="One JSON document.")] = False
 
@@ -88,7 +91,8 @@ class Common:
         given: dict[str, tuple[str, object]] = {}
         if self.namespace is not None:
             of_environment = os.environ.get("ACTORQ_NAMESPACE") == self.namespace
-            given["namespace"] = "env ACTORQ_NAMESPACE" if of_environment else "flag --namespace", self.namespace
+            source = "env ACTORQ_NAMESPACE" if of_environment else "flag --namespace"
+            given["namespace"] = source, token(self.namespace, "namespace")
         if self.server is not None:
             given["nats.servers"] = "flag --server", tuple(self.server.split(","))
         for key in ENVIRONMENT:

@@ -20,7 +20,7 @@ def listen(*, hangup: str = "") -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
         signal.signal(signal.SIGHUP, (lambda _, __: log.info(hangup)) if hangup else _terminate)
-    faulthandler.register(signal.SIGUSR1, file=STDERR)
+    signal.signal(signal.SIGUSR1, lambda _, __: faulthandler.dump_traceback(file=STDERR))
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

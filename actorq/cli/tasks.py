@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from threading import Timer
 from time import monotonic
 from typing import Any
 
@@ -12,8 +14,8 @@ import anyio
 
 from actorq.cli.arguments import Texts
 from actorq.cli.exits import CONFIGURATION, INTERRUPTED, OK, TIMED_OUT, Exit, known_as, without_task
-from actorq.cli.output import data, document, fields, moment, shown, talk
-from actorq.cli.settings import DEFAULTS, App, Common, Seconds
+from actorq.cli.output import data, document, fields, masked, moment, shown, talk
+from actorq.cli.settings import DEFAULTS, App, Common, Flag, Seconds
 from actorq.client import Whereabouts
 from actorq.errors import ConfigError, ResultTimeout, TaskError
 from actorq.handle import Handle
@@ -21,6 +23,7 @@ from actorq.model.address import parse_address, token
 from actorq.system import ActorSystem
 
 SHORTEST_CONNECT = 1.0
+NOTICE_AFTER = 1.5
 WATCH_EVERY = 0.25
 ENDED = ("succeeded", "failed", "cancelled", "expired")
 
@@ -53,8 +56,16 @@ class Wait:
             raise Exit(INTERRUPTED, f"interrupted{goes_on}", task_id=self.task_id) from error
 
     async def _connected(self, system: ActorSystem, work: Callable[[], Awaitable[int]]) -> int:
-        async with system:
-            return await work()
+        notice = Timer(NOTICE_AFTER, talk, [f"actorq: waiting for a broker at {masked(system.url)}; Ctrl-C ends it"])
+        notice.daemon = True
+        if sys.stderr.isatty():  # elsewhere the one line at the end is enough
+            notice.start()
+        try:
+            async with system:
+                notice.cancel()
+                return await work()
+        finally:
+            notice.cancel()
 
 
 def send(
@@ -62,7 +73,7 @@ def send(
     /,
     *args: str,
     kw: list[str] | None = None,
-    wait: bool = False,
+    wait: Flag = False,
     timeout: Seconds | None = None,
     app: App = None,
     common: Common = DEFAULTS,
@@ -193,7 +204,10 @@ def reading(system: ActorSystem, waiting: Wait, work: Callable[[], Awaitable[int
     except ConfigError as error:
         if all(problem.startswith("stream ") and " does not exist" in problem for problem in error.problems):
             name = system.namespace.prefix.removeprefix("aq-")
-            text = f"there is no system {name!r} at this broker: check --namespace and --server"
+            text = (
+                f"there is no system {name!r} at this broker: check --namespace and --server; the first worker or"
+                " `actorq send` makes it"
+            )
             raise Exit(CONFIGURATION, text, task_id=waiting.task_id) from error
         raise
 

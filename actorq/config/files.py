@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from actorq.config.problems import Path, Place, Problem, dotted
 from actorq.config.variables import filled
 
 FILE, PROJECT = "actorq.toml", "pyproject.toml"
+_MARK = "\ufeff"  # with which some editors begin a file
+_TWICE = re.compile(r"Cannot declare \((.*?),?\) twice")
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -69,6 +72,11 @@ def _has_own_table(file: FilePath) -> bool:
         return False
 
 
+def _real(file: FilePath) -> FilePath:
+    """Where a path leads to. Unlike ``resolve`` it leaves links that lead in a circle to whoever reads the file."""
+    return FilePath(os.path.realpath(file))
+
+
 class _Reading:
     """One pass over a file and what it includes. ``chain``: the files that are being read, from the first one."""
 
@@ -82,7 +90,7 @@ class _Reading:
         """Read one file over what is there. ``asked``: what a problem with the file as a whole is told of."""
         file = self.folder / shown
         shown = str(FilePath(shown))
-        if file.resolve() in self.chain:
+        if _real(file) in self.chain:
             ring = " > ".join([*(each.name for each in self.chain), file.name])
             self.wrong(f'"{shown}" includes itself ({ring}); take it out', asked, path)
             return
@@ -95,7 +103,7 @@ class _Reading:
             self.wrong("it has no table [tool.actorq]; add one, or name another file", Place(shown))
         flat.table(data, (), KEYS)
         self.result.files.append(shown)
-        self.chain.append(file.resolve())
+        self.chain.append(_real(file))
         self.included(flat.given.get(("include",)), shown)
         self.chain.pop()
         if ("schedules",) in flat.given:
@@ -122,12 +130,12 @@ class _Reading:
             return [str(near)]
         folder = self.folder / near.parent
         found = [near.parent / file.name for file in folder.glob(near.name)]
-        return sorted(str(file) for file in found if (self.folder / file).resolve() != self.chain[-1])
+        return sorted(str(file) for file in found if _real(self.folder / file) != self.chain[-1])
 
     def text(self, file: FilePath, shown: str, asked: Place, path: str) -> str | None:
         whose = f'"{shown}" ' if path else "it "
         try:
-            return file.read_bytes().decode()
+            return file.read_bytes().decode().removeprefix(_MARK)
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             byte = error.object[error.start]
@@ -137,7 +145,8 @@ class _Reading:
         except IsADirectoryError:
             self.wrong(f"{whose}is a folder; name a file", asked, path)
         except OSError as error:
-            self.wrong(f"{whose}cannot be read: {error.strerror}; check its permissions", asked, path)
+            hint = "check its permissions" if isinstance(error, PermissionError) else "name another file"
+            self.wrong(f"{whose}cannot be read: {error.strerror}; {hint}", asked, path)
         return None
 
     def parsed(self, text: str, shown: str) -> dict[str, Any] | None:
@@ -149,6 +158,9 @@ class _Reading:
             line = int(at[1]) if at and at[1] else text.count("\n") + 1 if at else 1
             where = f" in column {at[2]}" if at and at[2] else " at its end" if at else ""
             cause = said[: at.start()] if at else said
+            if twice := _TWICE.fullmatch(cause):
+                name = twice[1].replace("'", "").replace(", ", ".")
+                where, cause = "", f"[{name}] stands here a second time; keep one of them"
             self.wrong(f"it is not TOML{where}: {cause[:1].lower()}{cause[1:]}", Place(shown, line))
             return None
 

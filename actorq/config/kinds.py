@@ -149,6 +149,9 @@ def _text(value: Any) -> str:
 
 def _target(value: Any) -> str:
     module, colon, attribute = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if colon and (module.endswith(".py") or "/" in module):
+        dotted = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise Unfit(f'{quoted(value)} names a file, not a module; write "{dotted}:{attribute}"')
     if all(part.isidentifier() for name in (module, attribute) for part in name.split(".")) and colon:
         return str(value)
     raise Unfit(f'{quoted(value)} does not name a system; write MODULE:SYSTEM, such as "shop.tasks:system"')

@@ -59,6 +59,8 @@ class Refusal:
 
 def changes(old: Plan, new: Plan) -> Changes | Refusal:
     """What leads from one plan to the other, both for the same program."""
+    if old.config.files and not new.config.files:
+        return Refusal((f"{old.config.files[0]}: it is not there any more; put it back, or restart the worker",))
     refused = [_refused(path, key, old.config, new.config) for path, key in _changed(old.config, new.config, "refused")]
     if refused:
         return Refusal(tuple(map(str, in_order(refused))))

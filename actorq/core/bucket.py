@@ -41,6 +41,11 @@ class Bucket:
             return 0.0
         return (1 - self._tokens) / self.rate.per_second
 
+    def more(self, now: float) -> float:
+        """Seconds until more may be taken than now; infinite if that many are all that it holds."""
+        next_ = self.ready(now) + 1
+        return math.inf if next_ > self.burst else (next_ - self._tokens) / self.rate.per_second
+
     def change(self, rate: Rate, burst: int, now: float) -> None:
         """Another rate from now on; tokens above the new burst are lost."""
         self._gain(now)

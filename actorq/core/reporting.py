@@ -41,7 +41,7 @@ def failure(path: str, spec: SupervisorSpec, ending: Ending) -> SupervisionError
     child, cause = f"{path}/{ending.child}", ending.error
     last = f"{child} ({one_line(cause)})" if cause is not None else f"{child} (ended)"
     advice = "correct it, or allow more with max_restarts and within"
-    if isinstance(cause, SupervisionError):  # it names the place, and says what to do
+    if isinstance(cause, SupervisionError) and cause.path:  # it names the place, and says what to do
         if ending.why == "not started":
             return cause
         last, advice = one_line(cause), ""

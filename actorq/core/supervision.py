@@ -88,10 +88,9 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Order to restart one child, as ``spec`` if given. It does not count; a child that waits or has ended starts."""
+    """Order to restart one child. It does not count; a child that waits or has ended starts."""
 
     name: str
-    spec: ChildSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,14 @@ class Configure:
     spec: SupervisorSpec
 
 
-Event = Tick | Ready | Exited | Stop | Restart | Add | Remove | Configure
+@dataclass(frozen=True, slots=True)
+class Revise:
+    """Order to go by another spec of the child of its name from now on. What runs goes on."""
+
+    spec: ChildSpec
+
+
+Event = Tick | Ready | Exited | Stop | Restart | Add | Remove | Configure | Revise
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +205,17 @@ def _handled(state: State, event: Event, now: float) -> _Step:
             return _exited(state, child, event, now) if isinstance(event, Exited) else (_ready(state, child, now), ())
         case Stop():
             return _end(state, Ending("stopped")), ()
-        case Configure(spec):
-            return replace(state, spec=spec), ()
+        case Configure() | Revise():
+            return _configured(state, event), ()
         case Restart() | Add() | Remove():
             return _ordered(state, event, now) if state.ending is None else state, ()
+
+
+def _configured(state: State, order: Configure | Revise) -> State:
+    if isinstance(order, Configure):
+        return replace(state, spec=order.spec)
+    child = state.child(order.spec.name)
+    return state if child is None else state.put(replace(child, spec=order.spec))
 
 
 def _ready(state: State, child: ChildState, now: float) -> State:
@@ -270,7 +283,7 @@ def _ordered(state: State, order: Restart | Add | Remove, now: float) -> State:
         return state
     if isinstance(order, Remove):
         return state.put(child.leaving("removed"))
-    child = replace(child, spec=order.spec or child.spec, due=now)
+    child = replace(child, due=now)
     return state.put(child.moved("revive") if child.phase == "ended" else child.leaving("waiting"))
 
 

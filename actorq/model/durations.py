@@ -91,7 +91,8 @@ def rate(value: object, what: str) -> Rate:
         if per and 0 < count < math.inf and math.isfinite(per):
             return Rate(count, per)
     number = re.match(_NUMBER, value.strip(), re.ASCII) if isinstance(value, str) else None
-    raise _refuse(value, what, "a rate", f'write "{number[0] if number else 10}/s"')
+    some = number is not None and float(number[0]) > 0
+    raise _refuse(value, what, "a rate", f'write "{number[0] if number and some else 10}/s"')
 
 
 def _number(value: object) -> float | None:

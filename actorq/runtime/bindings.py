@@ -34,6 +34,7 @@ class Bindings:
         self._runners = runners
         self._serves = serves
         self._paused: set[str] = set()
+        self._heard = 0
 
     async def rescan(self, *, claim: bool = False) -> None:
         """Make true what the register should say, and follow what it says. Raises TransportError.
@@ -68,11 +69,17 @@ class Bindings:
                 log.error("actor %r cannot take messages from queue %r: %s", mailbox.actor, mailbox.queue, error)
 
     async def _follow_pauses(self) -> None:
-        self._paused = await self._register.paused()
+        while True:
+            heard = self._heard
+            paused = await self._register.paused()
+            if heard == self._heard:  # else what was read may be older than what was heard meanwhile
+                break
+        self._paused = paused
         await self._pause()
 
     async def pause(self, queue: str, paused: bool) -> None:
         """Take nothing from a queue any more, or take again, as somebody has just registered."""
+        self._heard += 1
         self._paused = self._paused | {queue} if paused else self._paused - {queue}
         await self._pause()
 

@@ -76,7 +76,7 @@ class Engine:
 class Job:
     """One delivery on its way through the pipe. ``ends_at``: when its lease is given up (on time.monotonic()).
 
-    ``instance``: whose ``method`` it runs, None for a function.
+    ``instance``: whose ``method`` it runs, None for a function. ``isolation``: whose process runs it, None: this one.
     """
 
     engine: Engine
@@ -88,6 +88,7 @@ class Job:
     envelope: Envelope = _NOT_YET
     method: Method = _NO_METHOD
     instance: object = None
+    isolation: Isolation | None = None
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     run: Run | None = None
@@ -192,7 +193,8 @@ async def look(job: Job) -> Outcome | None:
 
 def resolve(job: Job) -> Outcome | None:
     """Wire values to the handler's own types, which may run code of its own: where the handler is to run."""
-    return rebuild(job) if isolated(job) is None else None
+    job.isolation = _isolation(job)
+    return rebuild(job) if job.isolation is None else None
 
 
 def rebuild(job: Job) -> Outcome | None:
@@ -220,12 +222,12 @@ def admit(job: Job) -> Outcome | None:
 
 async def invoke(job: Job) -> Outcome:
     """Run the handler, here or in a process of its own. Never raises what it raised."""
-    if (isolation := isolated(job)) is not None:
-        return await isolation.attempt(job)
+    if job.isolation is not None:
+        return await job.isolation.attempt(job)
     return await perform(job, new_run(job))
 
 
-def isolated(job: Job) -> Isolation | None:
+def _isolation(job: Job) -> Isolation | None:
     """Whose process runs it, if not this one: as its policy has it, or where it can harm nobody else (D-5)."""
     if job.target.policy.isolation == "process":
         return job.engine.isolation

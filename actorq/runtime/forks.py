@@ -46,11 +46,11 @@ class Forks:
     def _listen(self) -> None:
         signal.signal(signal.SIGTERM, self._end_if_orphaned)
         _leave_to_the_worker(signal.SIGINT, signal.SIGCHLD)
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def serve(self, run: Callable[[Channel], None]) -> None:
         """Go on until the worker closes its end; then kill all that still run."""
         self._listen()  # once more: what was imported meanwhile may have had its own ideas
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)  # not before: trio takes it for its own
         try:
             while True:
                 readable, _, _ = select.select([self._control, self._woken], [], [])

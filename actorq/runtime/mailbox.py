@@ -40,7 +40,8 @@ class Owner(Protocol):
 class Puller:
     """Keeps what is granted and held within the free slots and the rate of its actor.
 
-    ``paused``: it takes nothing. ``delivered_at``: when something came last, on the event loop's clock.
+    ``paused``: it takes nothing. ``stopped``: nor will it ever again. ``delivered_at``: when something came last, on
+    the event loop's clock.
     """
 
     def __init__(self, owner: Owner, mailbox: Mailbox, *, paused: bool) -> None:
@@ -52,7 +53,8 @@ class Puller:
         self._granted = 0
         self._waiting: set[Job] = set()
         self._turn = anyio.CancelScope()
-        self._stopped = False
+        self._leaving = anyio.Lock()
+        self.stopped: bool = False
         self._resumed = anyio.Event()
 
     async def join(self) -> None:
@@ -63,7 +65,7 @@ class Puller:
         self.grant()
 
     def grant(self) -> None:
-        if self._consumer is None or self.paused or self._owner.stopping:
+        if self._consumer is None or self.paused or self.stopped or self._owner.stopping:
             return
         wanted = self._owner.slots.free - len(self._waiting) - self._granted
         if wanted <= 0:
@@ -90,13 +92,17 @@ class Puller:
 
     async def pull(self) -> None:
         """Receive until stopped; a consumer that cannot go on, or is to be joined anew, is made anew."""
-        while not self._stopped:
-            with anyio.CancelScope() as self._turn:
-                if self.paused:
-                    await self._resumed.wait()
-                if self._consumer is None:
-                    await self._rejoin()
-                await self._receive()
+        try:
+            while not self.stopped:
+                with anyio.CancelScope() as self._turn:
+                    if self.paused:
+                        await self._resumed.wait()
+                    if self._consumer is None:
+                        await self._rejoin()
+                    self.grant()
+                    await self._receive()
+        finally:
+            await self.abandon()
 
     async def _receive(self) -> None:
         try:
@@ -146,11 +152,19 @@ class Puller:
 
     async def stop(self) -> None:
         """Withdraw all credit and take over what has arrived."""
-        self._stopped = True
+        self.stopped = True
         await self._leave()
 
     async def _leave(self) -> None:
         self._turn.cancel()
-        consumer, self._consumer, self._granted = self._consumer, None, 0
+        async with self._leaving:  # who stops it waits for whoever has just paused it: nothing comes after that
+            consumer, self._consumer, self._granted = self._consumer, None, 0
+            if consumer is not None:
+                self._take(await consumer.stop())
+
+    async def abandon(self) -> None:
+        """Cancelled, or stopped at the moment of joining: nobody takes what the credit may still bring."""
+        consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            self._take(await consumer.stop())
+            for delivery in await consumer.stop():
+                delivery.release()

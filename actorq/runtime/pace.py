@@ -41,8 +41,8 @@ class Pace:
 
     async def acquire(self) -> None:
         """Wait for a turn and take it. Cancelled here, none is taken."""
-        while self._bucket is not None and not self._bucket.take(anyio.current_time()):
-            await self._wait(self._bucket)
+        while self._bucket is not None and not self._bucket.take(now := anyio.current_time()):
+            await self._wait(self._bucket.wait(now))
 
     def change(self, rate: Rate | None, burst: int) -> None:
         """Another rate from now on."""
@@ -63,9 +63,12 @@ class Pace:
             await self._wanted.wait()
             self._wanted = anyio.Event()
             if self._bucket is not None:
-                await self._wait(self._bucket)
+                # Full: whoever takes one wants again.
+                if (seconds := self._bucket.more(anyio.current_time())) == math.inf:
+                    continue
+                await self._wait(seconds)
             self._changed()
 
-    async def _wait(self, bucket: Bucket) -> None:
-        with anyio.move_on_after(max(SHORTEST, bucket.wait(anyio.current_time()))):
+    async def _wait(self, seconds: float) -> None:
+        with anyio.move_on_after(max(SHORTEST, seconds)):
             await self._altered.wait()

@@ -73,6 +73,7 @@ class ActorRunner:
         self._mailboxes: dict[Mailbox, Puller | None] = {}
         self._paused: set[str] = set()
         self._idle = anyio.Event()
+        self._idle.set()
         self._failure: Exception | None = None
         self._over = anyio.Event()
         self._bound = anyio.Event()
@@ -141,10 +142,10 @@ class ActorRunner:
 
     async def _set_up(self, tasks: TaskGroup) -> bool:
         """Make a class actor's instance. False if that failed, or was cut short by a stop."""
+        self.instance = None
         if self._over.is_set():
             return False
         result: Any = None
-        self.instance = None
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(self._cancel_when_over, waiting.cancel_scope)
             result = await guarded(partial(self._built, tasks))
@@ -163,7 +164,7 @@ class ActorRunner:
         if self.target.policy.isolation == "process":
             return None  # each attempt makes its own, in its process
         instance = self.target.build()
-        await self.target.set_up(instance, _Background(tasks, self.fail))
+        await self.target.set_up(instance, _Background(tasks, self.fail), self.threads.call)
         return instance
 
     async def _open(self, seat: Seat, tasks: TaskGroup) -> None:
@@ -191,7 +192,7 @@ class ActorRunner:
 
     async def _tear_down(self) -> None:
         with anyio.move_on_after(self.engine.stop_timeout):
-            result = await guarded(partial(self.target.tear_down, self.instance))
+            result = await guarded(partial(self.target.tear_down, self.instance, self.threads.call))
             if isinstance(result, Raised):
                 log.error("teardown() of actor %s failed", self.name, exc_info=result.error)
             return
@@ -210,15 +211,24 @@ class ActorRunner:
         try:
             await self._pull(mailbox, patient=False)
         except BaseException:
-            del self._mailboxes[mailbox]
+            if self._mailboxes.get(mailbox) is None:
+                self._mailboxes.pop(mailbox, None)
             raise
 
     async def _pull(self, mailbox: Mailbox, *, patient: bool) -> None:
-        puller = Puller(self, mailbox, paused=mailbox.queue in self._paused)
-        if not patient and not puller.paused:
-            await puller.join()
-        self._mailboxes[mailbox] = puller
-        self._tasks.start_soon(self._pulled, puller, name=f"pull {mailbox}")
+        # Known before it has joined: it is paused and stopped with the others, and this life may end meanwhile.
+        puller = self._mailboxes[mailbox] = Puller(self, mailbox, paused=mailbox.queue in self._paused)
+        try:
+            if not patient and not puller.paused:
+                await puller.join()
+        except BaseException:
+            if self._mailboxes.get(mailbox) is puller:
+                self._mailboxes[mailbox] = None
+            raise
+        if puller.stopped:
+            await puller.abandon()
+        else:
+            self._tasks.start_soon(self._pulled, puller, name=f"pull {mailbox}")
 
     async def _pulled(self, puller: Puller) -> None:
         try:
@@ -258,6 +268,9 @@ class ActorRunner:
             # A defect of ours, and no reason to stop everybody else's work.
             log.exception("task %s of %s cannot be processed: please report this", job.envelope.id, self.name)
             job.delivery.release()
+        except BaseException:
+            job.delivery.release()  # else its lease would be renewed with nobody left to end it
+            raise
         finally:
             if job.run is not None:
                 job.run.end()
@@ -321,8 +334,9 @@ class ActorRunner:
         self.threads.limit = policy.abandoned_limit
         self.pace.change(policy.rate_limit, policy.burst)
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Forget all mailboxes: those of its next life are to be bound anew."""
+        await self.stop_pulling()  # it may have come back by itself since it was drained
         self._mailboxes.clear()
         self._bound = anyio.Event()
 
@@ -346,7 +360,8 @@ class ActorRunner:
     async def finished(self) -> None:
         """Wait until nothing of this actor is in progress."""
         while self.jobs:
-            self._idle = anyio.Event()
+            if self._idle.is_set():
+                self._idle = anyio.Event()
             await self._idle.wait()
 
     def cancel_running(self) -> None:

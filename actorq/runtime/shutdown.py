@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import contextmanager
 
 import anyio
 from anyio.abc import TaskStatus
@@ -56,6 +57,18 @@ def _has_terminal() -> bool:
     return True
 
 
+@contextmanager
+def receiving(*numbers: signal.Signals) -> Generator[AsyncIterator[signal.Signals]]:
+    """Signals as values; afterwards they mean what they meant before, which asyncio forgets. Main thread only."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        with anyio.open_signal_receiver(*numbers) as signals:
+            yield signals
+    finally:
+        for number, meaning in before.items():
+            signal.signal(number, meaning)
+
+
 async def listen(
     shutdown: Shutdown,
     others: Mapping[signal.Signals, Callable[[], None]],
@@ -63,7 +76,7 @@ async def listen(
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Turn SIGTERM and SIGINT into requests, and call ``others``, until cancelled. Main thread only."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *others) as signals:
+    with receiving(signal.SIGTERM, signal.SIGINT, *others) as signals:
         task_status.started()
         count = 0
         async for number in signals:

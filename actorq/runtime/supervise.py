@@ -5,6 +5,7 @@ What they decide is ``core.supervision``; how it is done to tasks is ``runtime.i
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -13,7 +14,7 @@ import anyio
 
 from actorq.core.children import ChildState
 from actorq.core.reporting import failure, one_line
-from actorq.core.supervision import Add, Configure, Remove, Restart
+from actorq.core.supervision import Add, Configure, Remove, Restart, Revise
 from actorq.errors import InternalError, SupervisionError, UsageError
 from actorq.model.supervision import ChildSpec, SupervisorSpec
 from actorq.runtime.incarnations import Incarnations, patient
@@ -27,7 +28,7 @@ _STATES = {"leaving": "stopping", "asked": "stopping", "cancelled": "stopping", 
 class Supervisor:
     """Starts its children in order, restarts them as its ``spec`` says, and gives up when that does not help.
 
-    Orders (``restart``, ``replace``, ``add``, ``remove``, ``configure``) may be given at any time, by tasks of the
+    Orders (``restart``, ``revise``, ``add``, ``remove``, ``configure``) may be given at any time, by tasks of the
     event loop that it runs in. ``draw`` gives a random number from 0 up to 1, for the jitter.
     """
 
@@ -72,15 +73,15 @@ class Supervisor:
             raise SupervisionError(f"{path} cannot be restarted now: its supervisor is not running", path=path)
         supervisor.incarnations.post(Restart(name))
 
-    def replace(self, child: Child) -> None:
-        """Have the own child of that name stop and start again as this one: it alone, and not counted as a restart."""
-        name = child.spec.name
+    def revise(self, spec: ChildSpec) -> None:
+        """Think of the own child of that name as ``spec`` has it from now on. What runs goes on."""
+        name = spec.name
         if name not in self.children:
             raise self._unknown(name)
-        self.children[name] = child
+        child = self.children[name] = dataclasses.replace(self.children[name], spec=spec)
         if self.incarnations is not None:
             self.incarnations.children[name] = child
-            self.incarnations.post(Restart(name, patient(child)))
+            self.incarnations.post(Revise(patient(child)))
 
     def add(self, child: Child, before: str | None = None) -> None:
         """Have one more own child start, in order before another one or as the last.

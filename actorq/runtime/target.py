@@ -23,6 +23,11 @@ from actorq.runtime.threads import ThreadCall
 
 Args = TypeVarTuple("Args")
 HOOKS = ("setup", "teardown")
+InThread = Callable[[Callable[[], Any]], ThreadCall]
+
+
+def _uncounted(function: Callable[[], Any]) -> ThreadCall:
+    return ThreadCall(function, lambda _: None)
 
 
 class Background(Protocol):
@@ -137,18 +142,18 @@ class Target:
         """A new instance of a class; None for a function. Raises whatever its ``__init__`` does."""
         return None if self.factory is None else self.factory()
 
-    async def set_up(self, instance: object, background: Background) -> None:
+    async def set_up(self, instance: object, background: Background, in_thread: InThread = _uncounted) -> None:
         """Call ``setup()``, a plain one in a thread. Raises whatever it does; its ``teardown()`` is not due then.
 
-        If cancelled here, a thread goes on unseen.
+        If cancelled here, a thread that ``in_thread`` has made is abandoned.
         """
         if self.setup is not None:
-            await _run(self.setup, instance, background)
+            await _run(self.setup, instance, in_thread, background)
 
-    async def tear_down(self, instance: object) -> None:
+    async def tear_down(self, instance: object, in_thread: InThread = _uncounted) -> None:
         """Call ``teardown()``, a plain one in a thread. Raises as ``set_up``."""
         if self.teardown is not None:
-            await _run(self.teardown, instance)
+            await _run(self.teardown, instance, in_thread)
 
     def __repr__(self) -> str:
         return f"<Target {self.name}>"
@@ -256,9 +261,16 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return wrapped is not None and _is_async(_called(wrapped))
 
 
-async def _run(hook: Method, instance: object, background: Background | None = None) -> None:
+async def _run(hook: Method, instance: object, in_thread: InThread, background: Background | None = None) -> None:
     taken = hook.parameters.context
     function = functools.partial(getattr(instance, hook.name), **({} if taken is None else {taken: background}))
-    result = function() if hook.is_async else await ThreadCall(function, lambda _: None)()
+    result = function() if hook.is_async else await _called_in(in_thread(function))
     if inspect.isawaitable(result):
         await result
+
+
+async def _called_in(thread: ThreadCall) -> Any:
+    try:
+        return await thread()
+    finally:
+        thread.leave()  # which counts it if it still runs

@@ -33,7 +33,7 @@ def _unlimited() -> anyio.CapacityLimiter:
 class Threads:
     """The threads of one actor in one worker; counts those that had to be abandoned and still run.
 
-    ``exhausted`` is called, once, when ``limit`` of them are.
+    ``exhausted`` is called when ``limit`` of them are, and for each beyond (the limit may have become lower).
     """
 
     def __init__(self, limit: int, exhausted: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class Threads:
     def _change(self, by: int) -> None:
         with self._lock:
             self.abandoned += by
-            reached = by > 0 and self.abandoned == self.limit
+            reached = by > 0 and self.abandoned >= self.limit
         if reached:
             self._exhausted()
 
@@ -96,6 +96,10 @@ class ThreadCall:
         with anyio.move_on_after(GRACE):
             while self._running:
                 await anyio.sleep(_POLL)
+        return self.leave()
+
+    def leave(self) -> bool:
+        """After a cancellation: wait no longer. False if it still runs, and so is abandoned."""
         with self._lock:
             self._left = True
             self.abandoned = self._running

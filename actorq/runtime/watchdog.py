@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import sys
 import threading
@@ -34,6 +35,7 @@ class Watchdog:
         self._overdue = overdue
         self._end = end
         self._last = time.monotonic()
+        self._end_by = math.inf
         self._loop_thread = threading.get_ident()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="actorq watchdog", daemon=True)
@@ -49,6 +51,10 @@ class Watchdog:
         self._stopped.set()
         self._thread.join()
 
+    def wind_up(self, within: float) -> None:
+        """From now on the loop has so many seconds until the ``with`` block ends, and then it is dead, too."""
+        self._end_by = time.monotonic() + within
+
     async def beat(self) -> None:
         """Show that the loop lives, until cancelled."""
         while True:
@@ -58,6 +64,10 @@ class Watchdog:
     def _watch(self) -> None:
         reported = False
         while not self._stopped.wait(BEAT):
+            if self._end_by < math.inf:
+                if time.monotonic() > self._end_by:
+                    self._give_up("its tasks have been cancelled and do not end: look for code that ignores that")
+                continue
             silent = time.monotonic() - self._last
             if silent < BLOCKED_AFTER:
                 reported = False
@@ -65,9 +75,13 @@ class Watchdog:
                 reported = True
                 self._report(silent)
             if self._end is not None and silent > BLOCKED_AFTER and silent > min(DEAD_AFTER, self._overdue()):
-                log.critical("the event loop has been silent for %.0f s: ending the process", silent)
-                faulthandler.dump_traceback(all_threads=True)
-                self._end()
+                self._give_up(f"the event loop has been silent for {silent:.0f} s")
+
+    def _give_up(self, why: str) -> None:
+        if self._end is not None:
+            log.critical("%s: ending the process; what it holds is left to its leases", why)
+            faulthandler.dump_traceback(all_threads=True)
+            self._end()
 
     def _report(self, silent: float) -> None:
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

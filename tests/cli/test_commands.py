@@ -30,6 +30,30 @@ def test_help_names_every_command_and_every_command_has_help(capsys: pytest.Capt
     assert 'actorq send note --namespace shop -- "-5 degrees"' in shown
 
 
+def test_help_says_nothing_of_flags_that_are_off_and_ends_no_line_early(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["send"], ["server"], ["config", "show"], ["bench"]):
+        assert main([*words, "--help"]) == 0
+    assert "default: False" not in capsys.readouterr().out
+    assert main(["sned"]) == 2
+    assert capsys.readouterr().err.endswith("... (see --help)\n")
+    assert main(["completion", "bash", "--json"]) == 2
+    assert capsys.readouterr().err == "actorq: Unknown option: --json (see --help)\n"
+
+
+def test_who_waits_for_a_broker_at_a_terminal_is_told_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorq.cli.tasks.NOTICE_AFTER", 0.1)
+    waiting = ["result", "T1", "--namespace", "shop", "-s", "nats://me:hush@127.0.0.1:1", "--timeout", "1"]
+    assert main(waiting) == 69
+    assert capsys.readouterr().err.count("\n") == 1
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(waiting) == 69
+    first, second, _ = capsys.readouterr().err.split("\n")
+    assert first == "actorq: waiting for a broker at nats://***@127.0.0.1:1; Ctrl-C ends it"
+    assert second.startswith("actorq: no broker can be reached at 127.0.0.1:1: ")
+
+
 def test_the_package_does_not_import_the_command_line() -> None:
     code = "import actorq, sys; sys.exit(any(name.split('.')[0] in ('cyclopts', 'rich') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -73,8 +97,8 @@ def test_a_worker_says_what_it_runs_and_then_ready(memory: Shell) -> None:
     assert lines[0].startswith("actorq ")
     assert lines[0].endswith(" worker w1")
     assert {"system shop", "transport memory:", "backend asyncio", "queues default", "ready"} <= set(lines)
-    assert "actor add queue default 3 at once in the event loop at most 600 s" in lines
-    assert "actor fail queue default 3 at once in threads at most 600 s" in lines
+    assert "actor add queue default 3 at once in the event loop at most 10m" in lines
+    assert "actor fail queue default 3 at once in threads at most 10m" in lines
     assert any(line.startswith("actor thumbnail queue media (not served)") for line in lines)
 
 

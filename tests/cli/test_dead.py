@@ -67,7 +67,7 @@ def line_of(ran: Ran, code: int) -> str:
     [
         ["show"], ["retry"], ["drop", "--yes"], ["retry", "--limit", "1", "--yes"], ["ls", "--limit", "0"],
         ["ls", "--since", "whenever"], ["show", "not/an/id"], ["drop", "--all", "--until", "soon"],
-        ["ls", "T1"],
+        ["ls", "T1"], ["ls", "--reason", "crash-loop"],
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

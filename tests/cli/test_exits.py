@@ -69,8 +69,11 @@ def test_a_document_tells_task_state_and_error() -> None:
     assert known["error"] == error
     assert describe(dead)[1] == "task T1 of add failed: DeadLettered: no way"
     assert failure(errors.Cancelled("", task_id="T1"))["state"] == "cancelled"
+    cancelled = errors.Cancelled("task T1 of add: it was cancelled", task_id="T1", actor="add")
+    assert describe(cancelled)[1] == "task T1 of add: it was cancelled"
     assert failure(errors.DeadlineExceeded("", task_id="T1"))["state"] == "expired"
     assert failure(errors.ResultTimeout("", task_id="T1"))["state"] == "unknown"
+    assert failure(Exit(1, "nobody"))["error"] == {"type": "Failed", "message": "nobody"}
     assert failure(Exit(130, "interrupted")) == {"error": {"type": "Interrupted", "message": "interrupted"}}
 
 

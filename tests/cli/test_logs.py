@@ -40,6 +40,10 @@ def test_json_keeps_a_traceback_inside_the_object() -> None:
 def test_the_console_names_the_task_and_colours_only_when_asked() -> None:
     made = record(task_id="T1", actor="add", attempt=2)
     assert ConsoleFormatter(colour=False).format(made).endswith("WARNING shop: half of it [add T1, attempt 2]")
+    said = record("task T1 of add: attempt %s of 4 failed", 2, task_id="T1", actor="add", attempt=2)
+    assert ConsoleFormatter(colour=False).format(said).endswith("attempt 2 of 4 failed")
+    long = record("half of %s\nTraceback", "it", task_id="T1", actor="add", attempt=2)
+    assert ConsoleFormatter(colour=False).format(long).endswith("half of it [add T1, attempt 2]\nTraceback")
     assert ConsoleFormatter(colour=True).format(record()).startswith("\x1b[33m")
 
 

@@ -132,13 +132,15 @@ def test_spans_have_two_units() -> None:
 
 
 @pytest.mark.broker
-async def test_the_tree_of_every_worker_is_shown(place: Place) -> None:
+async def test_the_tree_of_every_worker_is_shown(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     root: dict[str, Any] = {"name": "root", "kind": "supervisor", "state": "running", "children": []}
     async with answering(place.system, w1={"tree": always(tree=root)}, w2={"tree": always(tree=root)}):
         assert await place.document("actor", "tree", "--worker", "w2") == [{"worker": "w2", "tree": root}]
         lines = (await place.run("actor", "tree")).stdout.splitlines()
         assert lines == ["worker w1", "└── root  running", "worker w2", "└── root  running"]
     assert await place.document("actor", "tree") == []
+    monkeypatch.setattr("actorq.cli.operate.PATIENCE", 0.2)
+    assert "worker 'w2' does not answer" in await place.refused(1, "actor", "tree", "--worker", "w2")
 
 
 @pytest.mark.broker
@@ -163,7 +165,9 @@ async def test_restarting_tells_who_did(place: Place) -> None:
 
 
 @pytest.mark.broker
-async def test_a_rate_is_set_or_taken_away_where_workers_have_the_actor(place: Place) -> None:
+async def test_a_rate_is_set_or_taken_away_where_workers_have_the_actor(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[Mapping[str, Any]] = []
 
     def rate(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +187,9 @@ async def test_a_rate_is_set_or_taken_away_where_workers_have_the_actor(place: P
     assert asked[-1] == {"actor": "charge", "rate": None, "burst": None}
     assert len(asked) == 3
     assert "no worker that runs now has actor 'charge'" in await place.refused(1, "actor", "rate", "charge", "5/s")
+    monkeypatch.setattr("actorq.cli.operate.PATIENCE", 0.2)
+    line = await place.refused(1, "actor", "rate", "charge", "5/s", "--worker", "w2")
+    assert "no worker 'w2' that runs now has actor 'charge': see `actorq actor ls` and `actorq workers`" in line
 
 
 # ---- queues
@@ -256,5 +263,7 @@ async def test_purging_cancels_what_waits_and_nothing_else(place: Place, monkeyp
         assert (await place.run("queue", "purge", "default", "--yes")).stdout == "3 tasks of queue default cancelled\n"
     assert [await handle.status() for handle in waiting] == ["cancelled"] * 3
     assert [await handle.status() for handle in (running, later, other)] == ["queued", "scheduled", "queued"]
+    finished = await place.run("queue", "purge", "defualt", "-y")
+    assert "no mailbox is registered in queue 'defualt': check the name" in finished.stderr
     rows = await place.document("queue", "purge", "media", "-y")
     assert rows == [{"id": other.id, "actor": "note", "cancelled": True}]

@@ -11,6 +11,7 @@ from actorq import ActorSystem
 from actorq.cli.arguments import value
 from actorq.cli.exits import Exit
 from actorq.cli.settings import DEFAULTS, Common, Seconds
+from actorq.errors import InvalidName
 
 
 def test_a_flag_wins_over_the_system_and_that_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,8 +47,13 @@ def test_durations_are_seconds_or_text(text: str, seconds: float) -> None:
 
 
 def test_a_wrong_duration_is_a_usage_error() -> None:
-    with pytest.raises(CoercionError):
+    with pytest.raises(CoercionError, match=r'^"soon" is not a duration; write seconds'):
         parsed("soon")
+
+
+def test_a_wrong_namespace_is_called_one() -> None:
+    with pytest.raises(InvalidName, match="namespace 'a b' is not a valid name"):
+        Common(namespace="a b").flags()
 
 
 def parsed(text: str) -> Any:

@@ -73,6 +73,13 @@ def test_a_refusal_names_every_key_and_one_that_was_taken_out(tmp_path: Path) ->
     )
 
 
+def test_a_file_that_is_gone_is_no_file_without_keys(tmp_path: Path) -> None:
+    old, new = plan(tmp_path, GOOD), plan(tmp_path, GOOD)
+    gone = replace(new, config=Config())
+    text = "actorq.toml: it is not there any more; put it back, or restart the worker"
+    assert changes(old, gone) == Refusal((text,))
+
+
 def test_a_default_that_is_written_down_is_no_change(tmp_path: Path) -> None:
     assert not applied(tmp_path, ("crash_budget = 5", "crash_budget = 5\nstop_timeout = 5\nlog_level = 'info'"))
 

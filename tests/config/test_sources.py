@@ -66,6 +66,20 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["actorq.toml: it is a folder; name a file"]
 
 
+def test_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    (line,) = problems(tmp_path, "loop.toml")
+    assert line.startswith("loop.toml: it cannot be read: ")
+    assert line.endswith("; name another file")
+
+
+def test_a_mark_at_the_beginning_and_other_ends_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "actorq.toml").write_bytes(b'\xef\xbb\xbfversion = 1\r\n[worker]\r\nworkers = "x"\r\n')
+    assert problems(tmp_path) == [
+        'actorq.toml:3: worker.workers: "x" is not allowed; write a whole number, 1 or more',
+    ]
+
+
 def test_a_file_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "actorq.toml").write_bytes(b'a = 1\nb = "caf\xe9"\n')
     assert problems(tmp_path) == ["actorq.toml:2: it is not UTF-8 (byte 0xe9); save it as UTF-8"]
@@ -76,7 +90,8 @@ def test_a_file_in_another_encoding(tmp_path: Path) -> None:
     [
         ("a = 1\n\nb == 2\n", "actorq.toml:3: it is not TOML in column 4: invalid value"),
         ('a = """\n\n', "actorq.toml:3: it is not TOML at its end: unterminated string"),
-        ("[a]\n[a]\n", "actorq.toml:2: it is not TOML in column 3: cannot declare ('a',) twice"),
+        ("[a]\n[a]\n", "actorq.toml:2: it is not TOML: [a] stands here a second time; keep one of them"),
+        ("[a.b]\n[a.b]\n", "actorq.toml:2: it is not TOML: [a.b] stands here a second time; keep one of them"),
     ],
 )
 def test_what_is_no_toml_is_one_problem_with_its_line(tmp_path: Path, text: str, line: str) -> None:

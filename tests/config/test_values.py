@@ -60,6 +60,8 @@ def test_what_is_right_is_read(path: str, written: Any, value: object) -> None:
         ("worker.name", "a b", '"a b" is not a name; use 1 to 64 of A-Z a-z 0-9 _ -'),
         ("worker.name", {}, "a table is not a name; use 1 to 64 of A-Z a-z 0-9 _ -"),
         ("worker.app", "shop", '"shop" does not name a system; write MODULE:SYSTEM, such as "shop.tasks:system"'),
+        ("worker.app", "a/shop.py:system", '"a/shop.py:system" names a file, not a module; write "a.shop:system"'),
+        ("defaults.rate_limit", "0/s", '"0/s" is not a rate; write "10/s"'),
         ("worker.queues", "mail", '"mail" is not a list; write ["mail"]'),
         ("worker.queues", 3, "3 is not a list; write [...]"),
         ("namespace", "x" * 62, f"name '{'x' * 62}' has 62 characters: use at most 61"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 
 import pytest
@@ -35,6 +36,19 @@ def test_whoever_waits_as_told_may_take_one(limit: Rate, burst: int) -> None:
         assert bucket.ready(now) >= 1
         assert bucket.take(now)
     assert now <= max(0.0, 150 - bucket.burst) / limit.per_second + 1e-6 * 150
+
+
+@given(RATES, st.integers(0, 50), st.integers(0, 50))
+def test_whoever_wants_more_than_there_are_waits_for_just_one(limit: Rate, burst: int, taken: int) -> None:
+    bucket, now = Bucket(limit, burst, 0.0), 0.0
+    for _ in range(min(taken, int(bucket.burst))):
+        assert bucket.take(now)
+    ready = bucket.ready(now)
+    while (pause := bucket.more(now)) != math.inf:
+        now += pause
+        ready += 1
+        assert bucket.ready(now) == ready
+    assert ready == int(bucket.burst)
 
 
 def test_it_starts_full_and_keeps_no_more_than_its_burst() -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
+
 from actorq import Context, Retry
 from tests.integration.tasks import note, system
 
@@ -28,11 +30,14 @@ async def break_down() -> None:
 
 @asynccontextmanager
 async def lifespan() -> AsyncGenerator[None]:
-    """What the file ``trouble`` says, if there is one: to fail, or to die."""
+    """What the file ``trouble`` says, if there is one: to fail, to die, or to wait until it is away."""
     trouble = Path(os.environ["ACTORQ_TEST_LOGS"]) / "trouble"
-    if trouble.exists():
-        if (what := trouble.read_text()) == "die":
-            os._exit(3)
+    what = trouble.read_text() if trouble.exists() else ""
+    if what == "die":
+        os._exit(3)
+    while what == "wait" and trouble.exists():
+        await anyio.sleep(0.02)
+    if what not in ("", "wait"):
         raise ConnectionError(what)
     yield
 

@@ -133,6 +133,7 @@ async def test_it_is_run_as_in_the_worker(lab: Lab, system: ActorSystem, backend
         assert len(set(ids)) == 4
         assert all([await system.handle(task_id).status() == "succeeded" for task_id in ids])
     assert "Traceback" not in worker.said
+    assert "RuntimeWarning" not in worker.said
 
 
 @BACKENDS

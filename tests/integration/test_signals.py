@@ -8,9 +8,11 @@ import pytest
 
 from actorq import ActorSystem
 from actorq.testing import wait_until
-from tests.integration.processes import Lab
+from tests.integration.processes import Lab, WorkerProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+CLOSING = "tests.integration.closing:system"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -70,3 +72,57 @@ async def test_a_stubborn_thread_is_left_to_its_lease(lab: Lab, system: ActorSys
         await lab.worker("--ack-wait", "2s").ready()
         await handle.result(timeout=30)
     assert lab.starts()[handle.id] == 2
+
+
+def closing(lab: Lab, backend: str, *what: str) -> WorkerProcess:
+    for each in what:
+        (lab.folder / each).touch()
+    return lab.worker("--stop-timeout", "200ms", "--shutdown-timeout", "200ms", backend=backend, target=CLOSING)
+
+
+@BACKENDS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+async def test_signals_while_the_lifespan_ends(lab: Lab, backend: str, number: signal.Signals) -> None:
+    """E-6: until the very end no signal but the third ends a worker in the middle of its cleanup."""
+    worker = await closing(lab, backend, "hold-lifespan").ready()
+    worker.signal(signal.SIGTERM)
+    await wait_until(lambda: ("closing", "lifespan") in worker.log(), description="all but the lifespan has ended")
+    worker.signal(number)
+    if number == signal.SIGUSR1:
+        await wait_until(lambda: "supervision tree" in worker.said, description="it tells where it stands")
+    (lab.folder / "hold-lifespan").unlink()
+    assert await worker.ended(10) == 0, worker.said
+    assert worker.log()[-1] == ("closed", "lifespan")
+
+
+@BACKENDS
+async def test_a_teardown_in_a_thread_that_hangs_does_not_keep_the_process(lab: Lab, backend: str) -> None:
+    """G-9: cleanup is bounded, also that of a thread, which cannot be stopped: exit 70."""
+    worker = await closing(lab, backend, "hang-teardown").ready()
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended(10) == 70, worker.said
+    assert "teardown() of actor thing took more than 0.2 s" in worker.said
+    assert worker.log()[-1] == ("closed", "lifespan")
+
+
+@BACKENDS
+async def test_a_setup_in_a_thread_that_hangs_does_not_keep_the_process(lab: Lab, backend: str) -> None:
+    """One signal is enough while it starts."""
+    worker = closing(lab, backend, "hang-setup")
+    await wait_until(lambda: ("setup", "thing") in worker.log(), timeout=30, description="it starts")
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended(5) in (70, 130), worker.said
+
+
+@BACKENDS
+async def test_a_task_that_ignores_its_cancellation_does_not_keep_the_process(
+    lab: Lab, system: ActorSystem, backend: str
+) -> None:
+    """E-6, as with a thread that does not stop: its message is left to its lease, exit 70."""
+    worker = await closing(lab, backend).ready()
+    async with system:
+        await system.send("thing.ignore_cancellation")
+        await wait_until(lambda: bool(worker.in_flight()), description="it runs")
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended(20) == 70, worker.said
+        assert "do not end" in worker.said

@@ -14,6 +14,7 @@ from actorq import (
     ActorSystem,
     Background,
     Context,
+    Handle,
     RemoteError,
     RestartIntensityExceeded,
     Retry,
@@ -262,6 +263,39 @@ async def test_a_boot_that_fails_tears_down_what_has_started(system: ActorSystem
     assert diary.lines == ["+a", "+b", "+bad", "-b", "-a"]
 
 
+async def test_sys_exit_in_a_setup_is_a_failure_like_any_other(system: ActorSystem) -> None:
+    """E-5, G-2: of the actor, whose path is named; nobody's process ends."""
+
+    class Bad:
+        async def setup(self) -> None:
+            raise SystemExit(0)
+
+        async def work(self) -> None: ...
+
+    system.actor(Bad)
+    async with system:
+        with pytest.raises(SupervisionError, match=r"^root/bad \(SystemExit: 0\) could not be started: correct it"):
+            async with Worker(system):
+                pytest.fail("it must not start")
+
+
+async def test_who_gives_up_names_the_actor_whose_message_broke_it(system: ActorSystem) -> None:
+    """F-2: also where the failure is a message's, of a type in restart_on."""
+
+    @system.actor(retry=Retry(max_attempts=1, restart_on=(Broken,)))
+    async def fragile() -> None:
+        raise Broken("the pool")
+
+    async def run() -> None:
+        async with system, Worker(system):
+            await fragile.send()
+            await anyio.sleep(60)
+
+    system.supervisor("root", max_restarts=0)
+    with pytest.raises(RestartIntensityExceeded, match=r"last: root/fragile \(.*Broken: the pool\): correct it"):
+        await run()
+
+
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
@@ -361,6 +395,24 @@ async def test_a_cancelled_program_tears_its_actors_down(system: ActorSystem) ->
 
         tasks.start_soon(serve)
     assert diary.lines == ["+a", "+b", "-b", "-a"]
+
+
+async def test_a_burst_does_not_wait_for_an_actor_that_nobody_runs(system: ActorSystem) -> None:
+    """G-1: one that no supervisor names is not started, and what waits for it is for other workers."""
+
+    @system.actor
+    async def named() -> str:
+        return "done"
+
+    @system.actor
+    async def unnamed() -> None: ...
+
+    system.supervisor("root", children=[named])
+    async with system:
+        handles: list[Handle[Any]] = [await named.send(), await unnamed.send()]
+        with anyio.fail_after(60):
+            assert await Worker(system, WorkerOptions(burst=True)).run() == 0
+        assert [await handle.status() for handle in handles] == ["succeeded", "queued"]
 
 
 async def test_an_actor_without_a_mailbox_here_is_not_set_up(system: ActorSystem) -> None:

@@ -23,7 +23,7 @@ from actorq.cli.bench.tasks import system
 from actorq.cli.bench.workloads import LIMIT, WORKLOADS, Figures, Plan, beside_limited
 from actorq.cli.exits import OK, USAGE, Exit
 from actorq.cli.output import document, masked, talk
-from actorq.cli.settings import DEFAULTS, ENVIRONMENT, Common
+from actorq.cli.settings import DEFAULTS, ENVIRONMENT, Common, Flag
 from actorq.embedded import EmbeddedBroker
 
 
@@ -33,7 +33,7 @@ def bench(
     processes: int = 1,
     backend: Literal["asyncio", "trio"] = "asyncio",
     only: Annotated[str, Parameter(metavar="NAMES")] = "",
-    sync_always: bool = False,
+    sync_always: Flag = False,
     common: Common = DEFAULTS,
 ) -> int:
     """Measure how fast actorq sends, runs and answers, each beside nats-py alone in the same run.

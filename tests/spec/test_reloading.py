@@ -1,0 +1,126 @@
+"""A configuration that is read again by a running worker: interface 3."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from actorq import ActorSystem, Worker
+from actorq.testing import wait_until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def system() -> ActorSystem:
+    return ActorSystem(f"spec-{uuid.uuid4().hex[:12]}", transport=f"memory:{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "actorq.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+async def test_other_queues_are_served_from_then_on(system: ActorSystem, write: Callable[[str], Path]) -> None:
+    """[worker] queues: what waits in the new ones is taken, in the old ones no more."""
+
+    @system.actor(queue="one")
+    async def first() -> str:
+        return "first"
+
+    @system.actor(queue="two")
+    async def second() -> str:
+        return "second"
+
+    async with system, Worker(system, config=write('[worker]\nqueues = ["one"]\n')) as worker:
+        assert await first.ask() == "first"
+        waiting = await second.send()
+        write('[worker]\nqueues = ["two"]\n')
+        assert await worker.reload()
+        assert await waiting.result(timeout=5) == "second"
+        left = await first.send()
+        assert worker.queues == ["two"]
+        assert await second.ask() == "second"
+        assert await left.status() == "queued"
+
+
+async def test_the_slots_of_all_actors_change_with_each_reload(
+    system: ActorSystem, write: Callable[[str], Path]
+) -> None:
+    """[worker] concurrency, and back to each actor's own when it is taken out."""
+
+    @system.actor(concurrency=3)
+    async def work() -> None:
+        pass
+
+    async with system, Worker(system, config=write("")) as worker:
+        for text, slots in (("concurrency = 8", 8), ("concurrency = 4", 4), ("", 3)):
+            write(f"[worker]\n{text}\n")
+            assert await worker.reload()
+            assert worker.runners["work"].slots.capacity == slots
+
+
+async def test_a_longer_stop_timeout_counts_at_once(system: ActorSystem, write: Callable[[str], Path]) -> None:
+    """[worker] stop_timeout: nobody is restarted for it, and a supervisor waits as long as its actors may take."""
+
+    class Slow:
+        async def teardown(self) -> None:
+            await anyio.sleep(0.6)
+            closed.set()
+
+        async def work(self) -> str:
+            return "done"
+
+    closed = anyio.Event()
+    system.actor(Slow)
+    async with system, Worker(system, config=write('[worker]\nstop_timeout = "0s"\n')) as worker:
+        write('[worker]\nstop_timeout = "1m"\n')
+        assert await worker.reload()
+        (child,) = worker.supervisor.tree()["children"]
+        assert (child["state"], child["restarts"]) == ("running", 0)
+        assert not closed.is_set()
+        assert worker.supervisor.children["slow"].longest_stop > 60
+    assert closed.is_set()
+
+
+async def test_what_a_supervisor_thinks_of_an_actor_disturbs_nobody(
+    system: ActorSystem, write: Callable[[str], Path]
+) -> None:
+    """[actors.NAME] restart applies live: what runs goes on, and the next failure is judged by it."""
+    release, lives = anyio.Event(), list[int]()
+
+    class Frail:
+        async def setup(self) -> None:
+            lives.append(1)
+
+        async def work(self) -> int:
+            await release.wait()
+            return len(lives)
+
+    system.actor(Frail)
+    async with system, Worker(system, config=write("")) as worker:
+        handle = await system.send("frail.work")
+        await wait_until(lambda: bool(worker.runners["frail"].jobs), description="it runs")
+        write('[actors.frail]\nrestart = "temporary"\n')
+        with anyio.fail_after(5):
+            assert await worker.reload()
+        release.set()
+        assert await handle.result(timeout=5) == 1
+        worker.runners["frail"].fail(RuntimeError("broken"))
+        await wait_until(
+            lambda: worker.supervisor.tree()["children"][0]["state"] == "stopped", description="it is not restarted"
+        )
