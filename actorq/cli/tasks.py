@@ -73,6 +73,8 @@ def send(
     /,
     *args: str,
     kw: list[str] | None = None,
+    queue: str | None = None,
+    delay: Seconds | None = None,
     wait: Flag = False,
     timeout: Seconds | None = None,
     app: App = None,
@@ -88,6 +90,10 @@ def send(
         Arguments, each JSON or else text: 3 is a number, '"3"' is text; with --app also 3 where the actor takes text.
     kw
         A keyword argument, NAME=VALUE; may be given several times.
+    queue
+        Another queue than the actor's own.
+    delay
+        Not before so much time has passed: seconds, or 30s, 5m.
     wait
         Wait for the value.
     timeout
@@ -104,9 +110,11 @@ def send(
     # Who misspells a namespace makes a new one: that has to be seen.
     logging.getLogger("actorq.nats").setLevel(logging.INFO)
     waiting = Wait(timeout)
+    given: dict[str, Any] = {"queue": queue, "delay": delay}
+    address = system.ref(actor).options(**{key: value for key, value in given.items() if value is not None})
 
     async def work() -> int:
-        handle = await system.send(actor, *arguments, **keywords)
+        handle = await address.send(*arguments, **keywords)
         waiting.task_id = handle.id
         if wait or timeout is not None:
             return await _await(handle, waiting, common)

@@ -77,7 +77,10 @@ def _normal(name: str, value: object, what: str) -> object:
         case "queue":
             return token(value, what)
         case "timeout" | "result_ttl":
-            return None if value is None else duration(value, what)
+            seconds = None if value is None else duration(value, what)
+            if seconds == 0:
+                raise ConfigError(f"{what} is 0 s: nothing could be done in that time; None is no limit")
+            return seconds
         case "rate_limit":
             return value if value is None or isinstance(value, Rate) else rate(value, what)
         case "isolation" | "restart" | "significant":
