@@ -287,7 +287,7 @@ class Client:
         question = {"id": task_id, "mailbox": str(parsed[1]) if parsed else ""}
         answers = await self.ask_workers("find", question, enough=lambda reply: reply.get("state") == "held")
         states = {str(answer.get("state")) for answer in answers}
-        return "held" if "held" in states else "served" if "served" in states else None
+        return next((state for state in ("held", "served", "limited") if state in states), None)
 
     async def ask_workers(
         self,
@@ -342,7 +342,9 @@ class Client:
                 task_id, actor, state, found.copy.subject.rsplit(".", 1)[0],
             )  # fmt: skip
         else:
-            where = "running" if served == "held" else f"{state}, waiting for its turn"
+            where = {"held": "running", "limited": f"{state}; the rate limit of its actor lets none start now"}.get(
+                served, f"{state}, waiting for its turn"
+            )
             log.info("task %s of actor %r has no outcome yet: it is %s", task_id, actor, where)
 
 

@@ -1,23 +1,16 @@
-"""What a configuration asks of a worker: its options, and, when it is read again (SIGHUP), what of it changes.
-
-That applies live where it is possible, else actor by actor.
-"""
+"""Applies a changed configuration to a running worker (SIGHUP): live where that is possible, else actor by actor."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import fields
-from typing import Any
 
 import anyio
 
-from actorq.config.config import Config
 from actorq.config.reload import Changes
 from actorq.core.tree import Node
 from actorq.errors import TransportError
 from actorq.model.supervision import ChildSpec
-from actorq.model.worker import WorkerOptions
 from actorq.runtime.runner import ActorRunner
 from actorq.runtime.seat import Child
 from actorq.runtime.supervise import Supervisor
@@ -122,20 +115,3 @@ def summary(changes: Changes) -> str:
         "added": [f"{added.parent}/{added.node.name}" for added in changes.added],
     }  # fmt: skip
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names) or "nothing has changed"
-
-
-# Keys of [worker] that are called otherwise in WorkerOptions.
-_OPTIONS = {"ack_wait": "lease", "exclude_queues": "exclude"}
-# What they may say; ``concurrency`` is part of the plan, and as an option that of a flag.
-_OWN = {field.name for field in fields(WorkerOptions)} - {"concurrency"}
-
-
-def as_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What keys of [worker] say, by the names of WorkerOptions, as far as these have them."""
-    known = {_OPTIONS.get(key, key): value for key, value in given.items()}
-    return {name: value for name, value in known.items() if name in _OWN}
-
-
-def options_of(config: Config) -> WorkerOptions:
-    """What the keys of [worker] say."""
-    return WorkerOptions(**as_options({key: value for key, value in config.worker.items() if value is not None}))

@@ -20,9 +20,8 @@ import anyio
 import sniffio
 from anyio.abc import TaskGroup
 
-from actorq.config.config import Config, Declared
-from actorq.config.plan import Plan, settle
-from actorq.config.reading import Draft, read
+from actorq.config.plan import Plan
+from actorq.config.reading import Draft
 from actorq.config.reload import Refusal, changes
 from actorq.core.tree import Node
 from actorq.errors import ActorqError, ConfigError, SupervisionError, TransportError
@@ -30,9 +29,11 @@ from actorq.isolation import isolation
 from actorq.model.address import token
 from actorq.model.supervision import ROOT, ChildSpec, SupervisorSpec
 from actorq.model.worker import WorkerOptions
-from actorq.reloading import Reloading, as_options, options_of, summary, told
+from actorq.planning import as_options, draft_of, options_of, plan_for
+from actorq.reloading import Reloading, summary, told
 from actorq.runtime.attend import Attendant
 from actorq.runtime.bindings import Bindings
+from actorq.runtime.burst import until_done
 from actorq.runtime.cancelled import CancelledSet
 from actorq.runtime.control import Control
 from actorq.runtime.dump import report
@@ -48,12 +49,11 @@ from actorq.runtime.target import Target
 from actorq.runtime.watchdog import Watchdog, end_process
 from actorq.system import ActorSystem
 
-__all__ = ["Worker", "WorkerOptions", "declared_by", "options_of"]
+__all__ = ["Worker", "WorkerOptions"]
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 SETTLE_WITHIN = 5.0
-BURST_PAUSE = 0.1
 EXIT_GAVE_UP = 70
 
 
@@ -78,10 +78,10 @@ class Worker:
         Raises ConfigError with all problems of the file, or of the supervisors.
         """
         self.system = system
-        draft = config if isinstance(config, Draft) else _draft(config)
+        draft = draft_of(config)
         self.options: WorkerOptions = options or options_of(draft.config)
-        self.plan: Plan = self._settled(draft)
-        self._reread = reread or partial(_draft, None if isinstance(config, Draft) else config)
+        self.plan: Plan = plan_for(self.system, self.options, draft)
+        self._reread = reread or partial(draft_of, None if isinstance(config, Draft) else config)
         self.name: str = token(self.options.name or _default_name(), "worker name")
         self.runners: dict[str, ActorRunner] = {}
         self.supervisor: Supervisor = Supervisor(SupervisorSpec(name=ROOT), ())
@@ -163,12 +163,6 @@ class Worker:
             raise self._failure
         return EXIT_GAVE_UP if self.abandoned else self.shutdown.exit_code
 
-    def _settled(self, draft: Draft) -> Plan:
-        if self.options.concurrency is not None:
-            flags = {"worker.concurrency": ("concurrency", self.options.concurrency)}
-            draft = replace(draft, config=draft.config.with_flags(flags))
-        return settle(draft, declared_by(self.system))
-
     async def reload(self) -> bool:
         """Read the configuration again and apply what has changed; False, with lines in the log, if that is refused.
 
@@ -183,7 +177,7 @@ class Worker:
             if not (draft.config.files or self.plan.config.files):
                 log.info("nothing to reload: there is no configuration file")
                 return True
-            plan = self._settled(draft)
+            plan = plan_for(self.system, self.options, draft)
         except ConfigError as error:
             return told(error.problems)
         found = changes(self.plan, plan)
@@ -193,6 +187,8 @@ class Worker:
         self._set(found.worker)
         await self._reloading.apply(found)
         log.info("the configuration is read again: %s", summary(found))
+        for warning in plan.warnings:
+            log.warning("%s", warning)
         return True
 
     def _set(self, given: Mapping[str, Any]) -> None:
@@ -352,21 +348,10 @@ class Worker:
             await self.reload()
 
     async def _until_done(self) -> None:
-        while not self.shutdown.requested.is_set():
-            if not await self._has_work():
-                self.shutdown.request("burst: all mailboxes are empty")
-            await anyio.sleep(BURST_PAUSE)
-
-    async def _has_work(self) -> bool:
-        transport, namespace = self.system.client.transport, self.system.namespace
-        for name in self.runners.keys() & {path.rpartition("/")[2] for path, _ in self.supervisor.below()}:
-            for mailbox in self.runners[name].mailboxes:
-                try:
-                    if await transport.get(namespace.inbox(mailbox)) is not None:
-                        return True
-                except TransportError:
-                    return True  # nobody can tell while the broker is away
-        return not self.idle()
+        run = {path.rpartition("/")[2] for path, _ in self.supervisor.below()}
+        runners = [runner for name, runner in self.runners.items() if name in run]
+        await until_done(self.system.client.transport, self.system.namespace, runners)
+        self.shutdown.request("burst: all mailboxes are empty")
 
     def _overdue(self) -> float:
         """Seconds of silence after which the first message held passes its limit, for a loop that is silent now."""
@@ -378,20 +363,6 @@ def _boot_failure(failure: SupervisionError) -> ActorqError:
     """Why it cannot start: what the broker or the settings lack, rather than whose start it was that met it."""
     cause = failure.__cause__
     return cause if isinstance(cause, TransportError | ConfigError) else failure
-
-
-def declared_by(system: ActorSystem) -> Declared:
-    """What a program's code says of its actors and supervisors."""
-    actors = system.actors.values()
-    return Declared(
-        {actor.name: actor.policy for actor in actors},
-        {actor.name: actor.given for actor in actors},
-        system.supervisors,
-    )
-
-
-def _draft(config: str | Path | None) -> Draft:
-    return Draft(Config()) if config is None else read(str(config), os.environ)
 
 
 def _default_name() -> str:

@@ -23,8 +23,8 @@ from actorq.config.writing import masked
 from actorq.model.durations import Rate
 from actorq.model.message import StreamSettings
 from actorq.model.supervision import ROOT, SupervisorSpec
+from actorq.planning import declared_by
 from actorq.system import ActorSystem
-from actorq.worker import declared_by
 
 HIDDEN = "***"
 Target = Annotated[str | None, Parameter(env_var="ACTORQ_APP")]

@@ -15,7 +15,7 @@ from actorq.cli.tasks import Wait, reading
 from actorq.client import Client
 from actorq.model.address import Mailbox, token
 
-WINDOW, PATIENCE = 0.5, 5.0
+WINDOW, PATIENCE = 0.5, 2.0
 """Seconds to wait for the answers of all workers, and for that of one."""
 COUNTED = 256
 """What can only be counted by reading it is counted up to here."""

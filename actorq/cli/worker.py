@@ -23,15 +23,16 @@ from actorq.cli.crew import Crew, Terms
 from actorq.cli.exits import GAVE_UP, OK, USAGE, Exit
 from actorq.cli.lifespan import Named
 from actorq.cli.member import Member
-from actorq.cli.settings import DEFAULTS, Common, Seconds
+from actorq.cli.settings import DEFAULTS, Common, Flag, Seconds
 from actorq.cli.target import load
 from actorq.config import Draft, Plan, Refusal, changes, settle, sound
 from actorq.embedded import EmbeddedBroker
 from actorq.errors import ActorqError, ConfigError
 from actorq.model.address import token
 from actorq.model.durations import size
+from actorq.planning import declared_by, options_of
 from actorq.runtime.shutdown import Shutdown
-from actorq.worker import Worker, declared_by, options_of
+from actorq.worker import Worker
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
@@ -59,13 +60,13 @@ def worker(
     log_level: Annotated[logs.Level | None, Parameter(alias="-l")] = None,
     log_format: logs.Format = "console",
     backend: Literal["asyncio", "trio"] | None = None,
-    burst: bool = False,
+    burst: Flag = False,
     max_tasks: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     max_rss: Annotated[int | None, Parameter(converter=_bytes, metavar="SIZE")] = None,
     shutdown_timeout: Seconds | None = None,
     stop_timeout: Seconds | None = None,
     ack_wait: Annotated[Seconds | None, Parameter(validator=Number(gte=1))] = None,
-    embedded: bool = False,
+    embedded: Flag = False,
     common: Common = DEFAULTS,
 ) -> int:
     """Run a worker until SIGTERM or Ctrl-C: the first drains, the second cancels, the third ends at once.
@@ -251,7 +252,8 @@ class Start:
 def _terms(plan: Plan) -> Terms:
     root = plan.tree.root.supervisor
     assert root is not None, "the root is a supervisor"
-    return Terms(root, plan.config.get("worker.shutdown_timeout"))
+    # A child may need both: the time of running tasks, then that of its actors.
+    return Terms(root, plan.config.get("worker.shutdown_timeout") + plan.config.get("worker.stop_timeout"))
 
 
 async def _beside(broker: EmbeddedBroker | None, run: Callable[[], Awaitable[int]], end: Callable[[Exit], None]) -> int:

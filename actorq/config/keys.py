@@ -158,7 +158,7 @@ _WORKER: dict[str, Key | Table] = {
     "workers": Key(kinds.a_whole(1), "processes", 1, "refused"),
     "name": Key(kinds.NAME, "its name; left out: host, process id and random characters", None, "refused"),
     "queues": Key(kinds.QUEUES, "queues to serve, `*` for all", ("*",), "restart"),
-    "exclude_queues": Key(kinds.QUEUES, "queues not to serve", (), "restart"),
+    "exclude_queues": Key(kinds.NO_QUEUES, "queues not to serve", (), "restart"),
     "concurrency": Key(kinds.a_whole(1), "slots of every actor, instead of its own"),
     "shutdown_timeout": Key(kinds.a_duration(), "how long running tasks may go on after the first signal", 30.0),
     "stop_timeout": Key(kinds.a_duration(), "how long running tasks of an actor may go on when it is restarted", 5.0),

@@ -225,8 +225,11 @@ def a_choice(*choices: str) -> Kind:
     return Kind(f"{', '.join(most)} or {last}", read, {"anyOf": [{"enum": [*choices]}, VARIABLE]})
 
 
-def _listed(kind: str, read_one: Callable[[Any], Any], one: Schema, *, alone: bool = False) -> Kind:
-    """A list, each element checked by itself. ``alone``: a single one may stand without brackets."""
+def _listed(kind: str, read_one: Callable[[Any], Any], one: Schema, *, alone: bool = False, least: str = "") -> Kind:
+    """A list, each element checked by itself. ``alone``: a single one may stand without brackets.
+
+    ``least``: what to write where none would mean nothing.
+    """
 
     def read(value: Any) -> tuple[Any, ...]:
         if alone and isinstance(value, str):
@@ -242,6 +245,8 @@ def _listed(kind: str, read_one: Callable[[Any], Any], one: Schema, *, alone: bo
                 wrong[index] = str(error)
         if wrong:
             raise Unfit("; ".join(wrong.values()), wrong)
+        if least and not items:
+            raise Unfit(f"[] names none; write [{least}], or leave it out")
         return tuple(items)
 
     schema = {"type": "array", "items": one}
@@ -253,7 +258,8 @@ def _split(text: str) -> list[str]:
 
 
 CHILDREN = _listed("names", _text, {"type": "string"})
-QUEUES = _listed("queues", _queue, {"type": "string"})
+QUEUES = _listed("queues", _queue, {"type": "string"}, least='"*"')
+NO_QUEUES = _listed("queues", _queue, {"type": "string"})
 EXCEPTIONS = _listed("exceptions", _exception, {"type": "string"})
 FILES = _listed("files", _text, {"type": "string"}, alone=True)
 SERVERS = replace(_listed("URLs", _text, {"type": "string"}, alone=True), spell=spell_servers)

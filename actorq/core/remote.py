@@ -122,12 +122,14 @@ def _cut(text: str) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    shown = traceback.TracebackException(type(error), error, _own(error.__traceback__), limit=-_FRAMES, compact=True)
+    shown = traceback.TracebackException(
+        type(error), error, own_frames(error.__traceback__), limit=-_FRAMES, compact=True
+    )
     text = "".join(shown.format()).rstrip("\n")
     return text if len(text) <= MAX_TRACEBACK else "…\n" + text[2 - MAX_TRACEBACK :]
 
 
-def _own(trace: TracebackType | None) -> TracebackType | None:
+def own_frames(trace: TracebackType | None) -> TracebackType | None:
     """The traceback from its first frame of user code on; all of it if there is none."""
     at = trace
     while at is not None:

@@ -114,5 +114,5 @@ class Bindings:
     def _idle(self) -> Iterator[tuple[Puller, int]]:
         for runner in self._runners.values():
             for puller in runner.pullers:
-                if puller.expects and not runner.pace.limited:
+                if puller.expects:
                     yield puller, runner.target.policy.global_concurrency

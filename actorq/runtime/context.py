@@ -27,12 +27,12 @@ Send = Callable[..., Awaitable[Any]]
 class Run:
     """One attempt that is executing: the account for what it sends (C-2) and awaits (E-8).
 
-    ``ends_at``: when its time limit is over, on time.monotonic().
+    ``began``: when, and ``ends_at``: when its time limit is over, on time.monotonic().
     """
 
     __slots__ = (
-        "_calls", "_has_slot", "_over", "_slots", "_stopped", "ends_at", "envelope", "lent", "repeated", "scope",
-        "worker",
+        "_calls", "_has_slot", "_over", "_slots", "_stopped", "began", "ends_at", "envelope", "lent", "repeated",
+        "scope", "worker",
     )  # fmt: skip
 
     def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str) -> None:
@@ -40,6 +40,7 @@ class Run:
         self.repeated: bool = repeated
         self.worker: str = worker
         self.scope: anyio.CancelScope = anyio.CancelScope()
+        self.began: float = time.monotonic()
         self.ends_at: float = math.inf
         self._stopped = False
         self.lent: int = 0

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from actorq.errors import ActorqError
 from actorq.model.durations import rate
+from actorq.runtime.context import Run
+from actorq.runtime.execute import Job
 from actorq.runtime.runner import ActorRunner
 from actorq.runtime.supervise import Supervisor
 
@@ -72,20 +74,13 @@ class Control:
         for runner in self._worker.runners.values():
             if any(job.run is not None and job.envelope.id == question.get("id") for job in runner.jobs):
                 return {"state": "held"}
-            if any(str(mailbox) == question.get("mailbox") for mailbox in runner.mailboxes):
-                return {"state": "served"}
+            if any(str(puller.mailbox) == question.get("mailbox") for puller in runner.pullers):
+                return {"state": "served" if runner.pace.ready() >= 1 else "limited"}
         return None
 
     def _tasks(self, _: Question) -> dict[str, Any]:
-        jobs = [job for runner in self._worker.runners.values() for job in runner.jobs if job.run is not None]
-        running = [
-            {
-                "id": job.envelope.id, "actor": job.envelope.to, "queue": job.mailbox.queue,
-                "attempt": job.envelope.attempt,
-            }
-            for job in jobs
-        ]  # fmt: skip
-        return {"running": running}
+        jobs = [job for runner in self._worker.runners.values() for job in runner.jobs]
+        return {"running": [_running(job, job.run) for job in jobs if job.run is not None]}
 
     def _tree(self, _: Question) -> dict[str, Any]:
         return {"tree": self._grown(self._worker.supervisor.tree())}
@@ -108,6 +103,13 @@ class Control:
         if runner is None:
             return None
         return _tried(lambda: _change_rate(runner, question))
+
+
+def _running(job: Job, run: Run) -> dict[str, Any]:
+    return {
+        "id": job.envelope.id, "actor": job.envelope.to, "queue": job.mailbox.queue, "attempt": job.envelope.attempt,
+        "started": time.time() - (time.monotonic() - run.began),
+    }  # fmt: skip
 
 
 def _change_rate(runner: ActorRunner, question: Question) -> None:

@@ -12,10 +12,12 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 
 import anyio
 from anyio.abc import TaskGroup
 
+from actorq.core.remote import own_frames
 from actorq.core.reporting import failure, line
 from actorq.core.restarting import patience
 from actorq.core.supervision import (
@@ -115,8 +117,8 @@ class Incarnations:
                     self._members.pop(action.name, None)
                 level = logging.ERROR if action.what in _ERRORS else logging.WARNING
                 known = isinstance(action.error, SupervisionError)  # its supervisor has told all of it already
-                trace = None if known else action.error
-                log.log(level, "%s", line(self._path(action.name), action, self.state.spec), exc_info=trace)
+                text = line(self._path(action.name), action, self.state.spec)
+                log.log(level, "%s", text, exc_info=None if known else _traced(action.error))
 
     def _tell_of_return(self, event: Ready) -> None:
         child = self.state.child(event.name)
@@ -140,6 +142,11 @@ class Incarnations:
 
     def _path(self, name: str) -> str:
         return f"{self.path}/{name}"
+
+
+def _traced(error: Exception | None) -> tuple[type[Exception], Exception, TracebackType | None] | None:
+    """For the log: the error with the user's frames alone."""
+    return None if error is None else (type(error), error, own_frames(error.__traceback__))
 
 
 def patient(child: Child) -> ChildSpec:

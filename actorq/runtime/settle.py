@@ -215,7 +215,8 @@ def _tell_again(job: Job, outcome: Again | Snoozed) -> None:
 
 
 def _in_short(error: ErrorInfo) -> str:
-    return f"{error.type_name.removeprefix('actorq.errors.')}: {error.message}".removesuffix(": ")
+    text = error.message.removeprefix(f"task {error.task_id} of {error.actor}: ")
+    return f"{error.type_name.removeprefix('actorq.errors.')}: {text}".removesuffix(": ")
 
 
 def _reissued(job: Job, plan: Reissue) -> Publication:

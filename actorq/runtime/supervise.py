@@ -66,12 +66,17 @@ class Supervisor:
     def restart(self, path: str) -> None:
         """Have a child below, found by its name or path, stop and start again: it alone, and not counted as a restart.
 
-        Raises UsageError for an unknown path, SupervisionError if the supervisor of the child is not running.
+        The own name means each own child. Raises UsageError for an unknown path, SupervisionError if the supervisor of
+        the child is not running.
         """
-        supervisor, name = self.find(path)
+        supervisor, names = (self, list(self.children))
+        if path != self.spec.name:
+            supervisor, name = self.find(path)
+            names = [name]
         if supervisor.incarnations is None:
             raise SupervisionError(f"{path} cannot be restarted now: its supervisor is not running", path=path)
-        supervisor.incarnations.post(Restart(name))
+        for name in names:
+            supervisor.incarnations.post(Restart(name))
 
     def revise(self, spec: ChildSpec) -> None:
         """Think of the own child of that name as ``spec`` has it from now on. What runs goes on."""
@@ -184,7 +189,7 @@ def _described(
         "kind": kind,
         "state": phase,
         "restarts": restarts,
-        "uptime": None if since is None else anyio.current_time() - since,
+        "uptime": None if since is None else round(anyio.current_time() - since, 3),
         "error": None if error is None else one_line(error),
     }
 

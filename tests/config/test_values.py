@@ -214,3 +214,9 @@ def test_schedules_are_checked_in_their_shape(tmp_path: Path, text: str, told: l
     assert len(found) == len(told)
     for line, begin in zip(found, told, strict=True):
         assert line.startswith(f"actorq.toml:{begin}")
+
+
+def test_no_queue_at_all_is_refused(tmp_path: Path) -> None:
+    assert lines(tmp_path, "[worker]\nqueues = []\n") == [
+        'actorq.toml:2: worker.queues: [] names none; write ["*"], or leave it out'
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,3 +248,47 @@ async def test_a_change_of_queue_or_place_restarts_its_actor_alone(system: Actor
         paths = [place for place, _ in worker.supervisor.below()]
         assert paths == ["root/new", "root/new/two", "root/one"]
     assert sorted(runs["one"]) == list(range(320))
+
+
+async def test_a_worker_tells_what_it_runs_and_since_when(system: ActorSystem) -> None:
+    """The answer to tasks, which `actorq task ls` shows."""
+
+    @system.actor
+    async def work() -> None:
+        await anyio.sleep_forever()
+
+    async with system, Worker(system, WorkerOptions(name="w", shutdown_timeout=0)):
+        began = time.time()
+        handle = await work.send()
+        await wait_until(lambda: _runs(system, handle.id), description="it runs")
+        (answer,) = await tell(system, "tasks", {})
+        running: Any = answer["running"]
+        assert [(task["id"], task["actor"], task["queue"], task["attempt"]) for task in running] == [
+            (handle.id, "work", "default", 1)
+        ]
+        assert began - 0.1 <= running[0]["started"] <= time.time()
+
+
+async def _runs(system: ActorSystem, task_id: str) -> bool:
+    return await system.handle(task_id).status() == "running"
+
+
+async def test_the_root_is_restarted_with_all_below_it(system: ActorSystem) -> None:
+    """By the path that the tree shows."""
+    setups: list[str] = []
+
+    def declare(name: str) -> None:
+        class Thing:
+            async def setup(self) -> None:
+                setups.append(name)
+
+            async def work(self) -> None: ...
+
+        system.actor(name=name)(Thing)
+
+    declare("one")
+    declare("two")
+    async with system, Worker(system):
+        (answer,) = await tell(system, "restart", {"path": "root"})
+        assert answer["ok"] is True
+        await wait_until(lambda: sorted(setups) == ["one", "one", "two", "two"], description="both are set up again")
