@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
-import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

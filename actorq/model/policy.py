@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from actorq.errors import ConfigError, UsageError
 from actorq.model.address import token
@@ -66,7 +66,7 @@ class Policy:
             elif name not in known:
                 raise UsageError(f"{whose}: unknown option {name!r}; known are {', '.join(sorted(known | set(LATER)))}")
             elif name == "retry" and isinstance(value, Mapping):
-                values[name] = self.retry.merged(value)
+                values[name] = self.retry.merged(cast("Mapping[str, Any]", value))
             else:
                 values[name] = _normal(name, value, f"{whose}: {name}")
         return dataclasses.replace(self, **values)

@@ -157,8 +157,9 @@ class Puller:
 
     async def _leave(self) -> None:
         self._turn.cancel()
+        # Before anything is awaited: else pull() ends first and leaves to its lease what was to be handed back.
+        consumer, self._consumer, self._granted = self._consumer, None, 0
         async with self._leaving:  # who stops it waits for whoever has just paused it: nothing comes after that
-            consumer, self._consumer, self._granted = self._consumer, None, 0
             if consumer is not None:
                 self._take(await consumer.stop())
 

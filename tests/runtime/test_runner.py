@@ -403,3 +403,43 @@ async def test_a_pause_that_is_heard_while_the_register_is_read_stands(
             gate.open()
             await anyio.sleep(1)
             assert puller.paused
+
+
+class DeafConsumer(SlowConsumer):
+    """What arrives stays with it until it is stopped."""
+
+    async def receive(self) -> Sequence[Delivery]:
+        await anyio.sleep_forever()
+        raise AssertionError("for ever is over")
+
+
+async def test_what_has_arrived_when_a_worker_stops_is_handed_back_at_once(
+    system: ActorSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E-6: it must not wait for its lease to end."""
+
+    @system.actor
+    async def work() -> str:
+        return "done"
+
+    async with system:
+        transport, consume = system.client.transport, system.client.transport.consume
+
+        async def deaf(spec: ConsumerSpec) -> Consumer:
+            return DeafConsumer(await consume(spec), Gate())
+
+        async def held() -> int:
+            backlog = await transport.backlog("default~0~work")
+            return 0 if backlog is None else backlog.held
+
+        with monkeypatch.context() as patched:
+            patched.setattr(transport, "consume", deaf)
+            async with Worker(system):
+                handle = await work.send()
+                with anyio.fail_after(10):
+                    while not await held():
+                        await anyio.sleep(0.05)
+        begun = anyio.current_time()
+        async with Worker(system):
+            assert await handle == "done"
+        assert anyio.current_time() - begun < 1
