@@ -45,13 +45,14 @@ def lives(process: psutil.Process) -> bool:
 @asynccontextmanager
 async def always_running(lab: Lab, count: int) -> AsyncGenerator[list[WorkerProcess]]:
     """So many workers: another one is started wherever one has ended."""
-    workers = [await lab.worker("--ack-wait", "2s").ready() for _ in range(count)]
+    options = ("--ack-wait", "2s", "--concurrency", "200")
+    workers = [await lab.worker(*options).ready() for _ in range(count)]
 
     async def replace() -> None:
         while True:
             await wait_until(lambda: any(w.process.poll() is not None for w in workers), timeout=600)
             workers[:] = [w for w in workers if w.process.poll() is None]
-            workers.append(lab.worker("--ack-wait", "2s"))  # which may be over before anybody sees it ready
+            workers.append(lab.worker(*options))  # which may be over before anybody sees it ready
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(replace)
@@ -60,16 +61,26 @@ async def always_running(lab: Lab, count: int) -> AsyncGenerator[list[WorkerProc
 
 
 @pytest.mark.parametrize("count", [1, 2], ids=["one-worker", "two-workers"])
-async def test_a_poison_is_found_among_innocents(lab: Lab, system: ActorSystem, count: int) -> None:
+@pytest.mark.parametrize(
+    ("others", "seconds"), [(20, 2.0), pytest.param(200, 10.0, marks=pytest.mark.slow)], ids=["mini", "full"]
+)
+async def test_a_poison_is_found_among_innocents(
+    lab: Lab, system: ActorSystem, count: int, others: int, seconds: float
+) -> None:
     """What ends its process is run crash_budget times; none that shared the process with it is condemned."""
     async with always_running(lab, count) as workers, system:
-        innocents: list[Handle[int]] = await system.ref("wait").send_many([(2.0,)] * 20)
-        await wait_until(lambda: len(starts(lab)) == 20, description="they run")
+        began = time.monotonic()
+        innocents: list[Handle[int]] = await system.ref("wait").send_many([(seconds,)] * others)
+        await wait_until(lambda: len(starts(lab)) == others, description="they run")
         poison = await system.send("poison")
         with pytest.raises(DeadLettered, match=r"ended that process \(exit code 1\)") as caught:
             await poison.result(timeout=90)
         assert caught.value.reason == "crash_loop"
         pids = [await innocent.result(timeout=60) for innocent in innocents]
+        print(
+            f"{count} workers: {starts(lab)[poison.id]} runs of the poison, {len(pids)} of {others} others of"
+            f" {seconds:g} s succeeded after {time.monotonic() - began:.0f} s, 0 dead-lettered"
+        )
         assert starts(lab)[poison.id] == 5
         assert len(lab.started) == count + 4, "four workers died, not the one that ran it last"
         if count == 1:

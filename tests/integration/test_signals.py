@@ -114,7 +114,7 @@ async def test_a_setup_in_a_thread_that_hangs_does_not_keep_the_process(lab: Lab
     assert await worker.ended(5) in (70, 130), worker.said
 
 
-@BACKENDS
+@pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.slow)])
 async def test_a_task_that_ignores_its_cancellation_does_not_keep_the_process(
     lab: Lab, system: ActorSystem, backend: str
 ) -> None:
