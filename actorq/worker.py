@@ -268,7 +268,7 @@ class Worker:
 
     def _cancelled(self, task_id: str) -> None:
         for runner in self.runners.values():
-            runner.cancelled(task_id)
+            runner.jobs.cancelled(task_id)
 
     # ---- what others ask of it
 
@@ -284,7 +284,7 @@ class Worker:
     @property
     def abandoned(self) -> int:
         """How many threads of sync handlers still run unseen. They keep the interpreter from ending (``os._exit``)."""
-        return sum(runner.threads.abandoned for runner in self.runners.values())
+        return sum(runner.jobs.threads.abandoned for runner in self.runners.values())
 
     def idle(self) -> bool:
         """Whether nothing is in progress here."""
@@ -314,7 +314,7 @@ class Worker:
             # Shielded: and it hands back the rest (test_a_cancelled_program_hands_back_what_runs).
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_WITHIN):
                 for runner in self.runners.values():
-                    runner.cancel_running()
+                    runner.jobs.cancel()
                 await self._finished()
             bound = self.options.stop_timeout + SETTLE_WITHIN
             # Shielded: and its actors close what they have opened (test_a_cancelled_program_tears_its_actors_down).
@@ -324,7 +324,7 @@ class Worker:
 
     async def _finished(self) -> None:
         for runner in self.runners.values():
-            await runner.finished()
+            await runner.jobs.finished()
 
     async def _hurry_when_impatient(self) -> None:
         await self.shutdown.impatient.wait()
@@ -355,7 +355,7 @@ class Worker:
 
     def _overdue(self) -> float:
         """Seconds of silence after which the first message held passes its limit, for a loop that is silent now."""
-        ends = [job.ends_at for runner in self.runners.values() for job in list(runner.jobs)]
+        ends = [job.ends_at for runner in self.runners.values() for job in runner.jobs]
         return max(0.0, min(ends) - time.monotonic()) if ends else float("inf")
 
 

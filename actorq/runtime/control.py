@@ -66,7 +66,7 @@ class Control:
         return {
             "pid": os.getpid(), "host": socket.gethostname(), "system": self._worker.system_name,
             "backend": self._backend, "version": version("actorq"), "started": self._started,
-            "queues": self._worker.queues, "running": sum(runner.slots.running for runner in runners.values()),
+            "queues": self._worker.queues, "running": sum(runner.jobs.slots.running for runner in runners.values()),
             "actors": {name: _shown(runner) for name, runner in runners.items()},
         }  # fmt: skip
 
@@ -75,7 +75,7 @@ class Control:
             if any(job.run is not None and job.envelope.id == question.get("id") for job in runner.jobs):
                 return {"state": "held"}
             if any(str(puller.mailbox) == question.get("mailbox") for puller in runner.pullers):
-                return {"state": "served" if runner.pace.ready() >= 1 else "limited"}
+                return {"state": "served" if runner.jobs.pace.ready() >= 1 else "limited"}
         return None
 
     def _tasks(self, _: Question) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _running(job: Job, run: Run) -> dict[str, Any]:
 
 def _change_rate(runner: ActorRunner, question: Question) -> None:
     given, burst = question.get("rate"), question.get("burst")
-    runner.change_rate(None if given is None else rate(given, "rate"), burst if isinstance(burst, int) else 0)
+    runner.jobs.pace.change(None if given is None else rate(given, "rate"), burst if isinstance(burst, int) else 0)
     log.info("actor %s: rate limit %s from now on, as somebody asks for", runner.name, given or "none")
 
 
@@ -127,15 +127,15 @@ def _tried(change: Callable[[], None]) -> dict[str, Any]:
 
 
 def _load(runner: ActorRunner) -> dict[str, Any]:
-    limit = runner.pace.rate
+    limit = runner.jobs.pace.rate
     return {
-        "running": runner.slots.running, "held": len(runner.jobs), "rate": None if limit is None else str(limit),
+        "running": runner.jobs.slots.running, "held": len(runner.jobs), "rate": None if limit is None else str(limit),
     }  # fmt: skip
 
 
 def _shown(runner: ActorRunner) -> dict[str, Any]:
     return {
-        **_load(runner), "queue": runner.target.policy.queue, "concurrency": runner.slots.capacity,
-        "lent": runner.lent, "abandoned": runner.threads.abandoned,
-        "state": "stopped" if runner.stopping else "running",
+        **_load(runner), "queue": runner.target.policy.queue, "concurrency": runner.jobs.slots.capacity,
+        "lent": runner.jobs.lent, "abandoned": runner.jobs.threads.abandoned,
+        "state": "stopped" if runner.jobs.stopping else "running",
     }  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
@@ -12,29 +11,11 @@ from actorq.errors import ConfigError, TransportError
 from actorq.model.address import Mailbox
 from actorq.ports.transport import Consumer, Delivery
 from actorq.runtime.execute import Job
-from actorq.runtime.pace import Pace
-from actorq.runtime.slots import Slots
+from actorq.runtime.jobs import Jobs
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
 REJOIN_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-
-
-class Owner(Protocol):
-    """What a puller needs of its actor."""
-
-    @property
-    def slots(self) -> Slots: ...
-
-    @property
-    def pace(self) -> Pace: ...
-
-    @property
-    def stopping(self) -> bool: ...
-
-    async def consume(self, mailbox: Mailbox) -> Consumer: ...
-
-    def start(self, delivery: Delivery, puller: Puller) -> Job: ...
 
 
 class Puller:
@@ -44,11 +25,14 @@ class Puller:
     the event loop's clock.
     """
 
-    def __init__(self, owner: Owner, mailbox: Mailbox, *, paused: bool) -> None:
+    def __init__(
+        self, jobs: Jobs, consume: Callable[[Mailbox], Awaitable[Consumer]], mailbox: Mailbox, *, paused: bool
+    ) -> None:
         self.mailbox: Mailbox = mailbox
         self.paused: bool = paused
         self.delivered_at: float = anyio.current_time()
-        self._owner = owner
+        self._jobs = jobs
+        self._consume = consume
         self._consumer: Consumer | None = None
         self._granted = 0
         self._waiting: set[Job] = set()
@@ -59,21 +43,21 @@ class Puller:
 
     async def join(self) -> None:
         """Join the consumer, with credit for every free slot. Raises ConfigError if it cannot be joined."""
-        self._consumer = await self._owner.consume(self.mailbox)
+        self._consumer = await self._consume(self.mailbox)
         self._granted = 0
         self.delivered_at = anyio.current_time()
         self.grant()
 
     def grant(self) -> None:
-        if self._consumer is None or self.paused or self.stopped or self._owner.stopping:
+        if self._consumer is None or self.paused or self.stopped or self._jobs.stopping:
             return
-        wanted = self._owner.slots.free - len(self._waiting) - self._granted
+        wanted = self._jobs.slots.free - len(self._waiting) - self._granted
         if wanted <= 0:
             return
-        if self._owner.pace.limited:
-            allowed = self._owner.pace.ready() - len(self._waiting) - self._granted
+        if self._jobs.pace.limited:
+            allowed = self._jobs.pace.ready() - len(self._waiting) - self._granted
             if allowed < wanted:
-                self._owner.pace.want()
+                self._jobs.pace.want()
                 wanted = int(max(0, allowed))
         if wanted:
             self._granted += wanted
@@ -133,7 +117,7 @@ class Puller:
     def _take(self, deliveries: Sequence[Delivery]) -> None:
         self.delivered_at = anyio.current_time()
         for delivery in deliveries:
-            self._waiting.add(self._owner.start(delivery, self))
+            self._waiting.add(self._jobs.start(delivery, self))
 
     async def rebuild(self) -> None:
         """Leave the consumer and join it again."""

@@ -19,7 +19,8 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "man
 BOUNDARIES = {
     "actorq/runtime/boundary.py": "user code: whatever it raises is a failure of its message",
     "actorq/runtime/threads.py": "the same boundary, on the thread of a sync handler",
-    "actorq/runtime/runner.py": "one message or mailbox that the engine itself cannot process must not stop all others",
+    "actorq/runtime/jobs.py": "one message that the engine itself cannot process must not stop all others",
+    "actorq/runtime/runner.py": "a mailbox that cannot be read is a failure of its actor alone",
     "actorq/core/annotations.py": "user code: a dataclass's own __post_init__ may raise anything",
     "actorq/core/values.py": "user code: properties, iterators and models of a value may raise anything",
     "actorq/core/remote.py": "user code: an exception whose attributes raise must not hide the failure",

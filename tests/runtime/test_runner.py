@@ -108,7 +108,7 @@ async def restart(worker: Worker, name: str = "work") -> None:
     """Restart an actor by order, and wait until it is up again."""
     before = worker.runners[name].instance
     worker.supervisor.restart(name)
-    await until(lambda: worker.runners[name].instance is not before and not worker.runners[name].stopping)
+    await until(lambda: worker.runners[name].instance is not before and not worker.runners[name].jobs.stopping)
 
 
 def declare(system: ActorSystem, runs: list[int], **options: Any) -> None:
@@ -179,8 +179,8 @@ async def test_whoever_waits_for_the_end_of_all_messages_hears_of_it(system: Act
         await until(lambda: bool(runner.jobs))
         with anyio.fail_after(5):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(runner.finished)
-                tasks.start_soon(runner.finished)
+                tasks.start_soon(runner.jobs.finished)
+                tasks.start_soon(runner.jobs.finished)
 
 
 async def test_a_mailbox_that_is_bound_during_a_restart_is_pulled_from_once(
@@ -365,7 +365,7 @@ async def test_an_idle_actor_with_a_rate_limit_sleeps(system: ActorSystem, monke
     runs: list[int] = []
     declare(system, runs, rate_limit="5/s", burst=3)
     async with system, Worker(system) as worker:
-        pace, looks = worker.runners["work"].pace, 0
+        pace, looks = worker.runners["work"].jobs.pace, 0
         ready = pace.ready
 
         def counted() -> float:

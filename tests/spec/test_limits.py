@@ -205,14 +205,14 @@ async def test_a_configuration_is_applied_live(system: ActorSystem, file: Path) 
         await wait_until(lambda: runs == 1, description="the first one runs")
         file.write_text('[actors.thing]\nrate_limit = "100 per sec"\n')
         assert not await worker.reload()
-        assert str(worker.runners["thing"].pace.rate) == "1/h"
+        assert str(worker.runners["thing"].jobs.pace.rate) == "1/h"
         file.write_text('[worker]\nbackend = "trio"\n')
         assert not await worker.reload()
         file.write_text('[actors.thing]\nrate_limit = "100/s"\nconcurrency = 3\n')
         assert await worker.reload()
         for handle in handles:
             await handle
-        assert worker.runners["thing"].slots.capacity == 3
+        assert worker.runners["thing"].jobs.slots.capacity == 3
         assert setups == 1
 
 

@@ -71,7 +71,7 @@ async def test_the_slots_of_all_actors_change_with_each_reload(
         for text, slots in (("concurrency = 8", 8), ("concurrency = 4", 4), ("", 3)):
             write(f"[worker]\n{text}\n")
             assert await worker.reload()
-            assert worker.runners["work"].slots.capacity == slots
+            assert worker.runners["work"].jobs.slots.capacity == slots
 
 
 async def test_a_longer_stop_timeout_counts_at_once(system: ActorSystem, write: Callable[[str], Path]) -> None:

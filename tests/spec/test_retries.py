@@ -365,12 +365,12 @@ async def test_a_short_delay_is_waited_out_without_a_slot(system: ActorSystem) -
     async with system, Worker(system) as worker:
         first = await work.send("first")
         await wait_until(lambda: order == ["first"], description="it failed")
-        await wait_until(lambda: worker.runners["work"].slots.running == 0, description="it has no slot")
+        await wait_until(lambda: worker.runners["work"].jobs.slots.running == 0, description="it has no slot")
         assert await first.status() == "running"
         await work.ask("second")
         await first
         await wait_until(worker.idle, description="all is settled")
-        assert worker.runners["work"].slots.running == 0
+        assert worker.runners["work"].jobs.slots.running == 0
     assert order == ["first", "second", "first"]
 
 
@@ -390,7 +390,7 @@ async def test_a_wait_that_is_cut_short_loses_nothing(system: ActorSystem, end: 
         async with Worker(system, WorkerOptions(shutdown_timeout=0)) as worker:
             runner = worker.runners["flaky"]
             handle = await flaky.send()
-            await wait_until(lambda: attempts == [1] and runner.slots.running == 0, description="it waits")
+            await wait_until(lambda: attempts == [1] and runner.jobs.slots.running == 0, description="it waits")
             if end == "lose":
                 (job,) = runner.jobs
                 job.lose()

@@ -180,11 +180,11 @@ async def test_a_stubborn_thread_is_abandoned(system: ActorSystem) -> None:
             with pytest.raises(TimedOut) as caught:
                 await stubborn.options(timeout=0.1).ask(True)
             assert caught.value.abandoned
-            assert worker.runners["stubborn"].threads.abandoned == 1
+            assert worker.runners["stubborn"].jobs.threads.abandoned == 1
             assert await stubborn.ask(False) == "done"
         finally:
             go.set()
-        await wait_until(lambda: worker.runners["stubborn"].threads.abandoned == 0, description="the thread ended")
+        await wait_until(lambda: worker.runners["stubborn"].jobs.threads.abandoned == 0, description="the thread ended")
 
 
 async def test_a_cooperative_thread_stops(system: ActorSystem) -> None:
@@ -205,7 +205,7 @@ async def test_a_cooperative_thread_stops(system: ActorSystem) -> None:
             await loop.options(timeout=0.1).ask()
         assert not caught.value.abandoned
         assert stopped.is_set()
-        assert worker.runners["loop"].threads.abandoned == 0
+        assert worker.runners["loop"].jobs.threads.abandoned == 0
 
 
 def raising(error: BaseException) -> Any:
@@ -308,7 +308,7 @@ async def test_concurrency_given_to_the_worker_wins(system: ActorSystem) -> None
     async def work() -> None: ...
 
     async with system, Worker(system, WorkerOptions(concurrency=2)) as worker:
-        assert worker.runners["work"].slots.capacity == 2
+        assert worker.runners["work"].jobs.slots.capacity == 2
 
 
 async def test_what_a_run_that_is_cut_short_raises_is_its_own(system: ActorSystem) -> None:
@@ -381,7 +381,7 @@ async def test_slots_survive_waiting_for_several_at_once(system: ActorSystem) ->
         for _ in range(3):
             handles = await parent.send_many([(n,) for n in range(4)])
             assert [await handle for handle in handles] == [12] * 4
-        slots = worker.runners["parent"].slots
+        slots = worker.runners["parent"].jobs.slots
         await wait_until(worker.idle, description="all is settled")
         assert (slots.running, slots.lent) == (0, 0)
 
