@@ -291,6 +291,8 @@ class ActorSystem:
 
     async def _mailbox(self, client: Client, to: str, options: SendOptions, target: Target | None) -> Mailbox:
         actor = parse_address(to)[0]
+        if target is not None:
+            _one_queue(target, options)
         if options.queue is not None:
             return Mailbox(options.queue, 0, actor)
         return await client.register.home(actor) if target is None else Mailbox(target.policy.queue, 0, actor)
@@ -312,6 +314,16 @@ class ActorSystem:
             default_ttl=self.streams.result_ttl if ttl is None else ttl,
         )  # fmt: skip
         return Outgoing(mailbox, envelope, begins_at(options, now), exclusive=repeat)
+
+
+def _one_queue(target: Target, options: SendOptions) -> None:
+    """Refuse another queue for an actor whose limit is that of one consumer, and so of one queue (H-2)."""
+    policy = target.policy
+    if policy.global_concurrency and options.queue not in (None, policy.queue):
+        raise UsageError(
+            f"actor {target.name!r}: global_concurrency holds in its own queue, {policy.queue!r}, and would not count "
+            f"what is sent to queue {options.queue!r}: send without queue=, or declare the actor with that queue"
+        )
 
 
 def _name(child: str | Actor[..., ..., Any, Any] | ClassActor[Any]) -> str:

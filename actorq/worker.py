@@ -256,6 +256,8 @@ class Worker:
     async def _supervise(self) -> None:
         try:
             await self.supervisor.run(self._root)
+            if not self._root.stopping.is_set():
+                self.shutdown.request("the supervision tree has ended: auto_shutdown of root")
         except SupervisionError as error:
             self._failure = error
             if self._up.is_set():

@@ -61,7 +61,11 @@ def changes(old: Plan, new: Plan) -> Changes | Refusal:
     """What leads from one plan to the other, both for the same program."""
     if old.config.files and not new.config.files:
         return Refusal((f"{old.config.files[0]}: it is not there any more; put it back, or restart the worker",))
-    refused = [_refused(path, key, old.config, new.config) for path, key in _changed(old.config, new.config, "refused")]
+    refused = [
+        _refused(path, key, old.config, new.config)
+        for path, key in _changed(old.config, new.config, "refused")
+        if not _is_environment(path, old.config, new.config)
+    ]
     if refused:
         return Refusal(tuple(map(str, in_order(refused))))
     policies = {name: policy for name, policy in new.policies.items() if policy != old.policies.get(name)}
@@ -89,6 +93,12 @@ def _changed(old: Config, new: Config, *kinds: Reload) -> Iterator[tuple[tuple[s
     for path, key in KEYS.walk():
         if key.reload in kinds and old.get(".".join(path)) != new.get(".".join(path)):
             yield path, key
+
+
+def _is_environment(path: tuple[str, ...], *configs: Config) -> bool:
+    """Whether a variable counts, before and now: NATS_URL and its like are seen only beside a key of the file."""
+    places = [config.values[path].place for config in configs if path in config.values]
+    return len(places) == 1 and places[0].is_variable
 
 
 def _refused(path: tuple[str, ...], key: Key, old: Config, new: Config) -> Problem:

@@ -63,6 +63,14 @@ def test_what_cannot_change_is_refused_by_name(tmp_path: Path, old: str, new: st
     assert change(tmp_path, (old, new)) == Refusal((f"actorq.toml:{told}",))
 
 
+def test_a_key_that_a_variable_overrides_may_come_and_go(tmp_path: Path) -> None:
+    url = {"nats.servers": ("env NATS_URL", ("nats://b:4222",))}
+    draft = drafted(tmp_path, GOOD)
+    beside = settle(replace(draft, config=draft.config.laid_over(url)), SHOP)
+    without = plan(tmp_path, GOOD.replace('servers = ["nats://127.0.0.1:4222"]\n', ""))
+    assert changes(without, beside) == changes(beside, without) == Changes()
+
+
 def test_a_refusal_names_every_key_and_one_that_was_taken_out(tmp_path: Path) -> None:
     found = change(tmp_path, ('namespace = "shop"', ""), ("workers = 1", "workers = 2"), ("25/s", "5/s"))
     assert found == Refusal(

@@ -111,6 +111,17 @@ async def test_a_setup_that_fails_at_boot(lab: Lab, config: Path, backend: str) 
     assert "the resource of c is away" in line
 
 
+async def test_the_end_of_the_whole_tree_ends_the_worker(lab: Lab, config: Path) -> None:
+    """G-8, at the root: a worker that runs nothing any more does not stay."""
+    text = '[supervisor]\nauto_shutdown = "any"\nchildren = ["a", "b"]\n'
+    text += '[actors.a]\nrestart = "temporary"\nsignificant = true\n'
+    worker = await start(lab, config, text=text).ready()
+    (lab.folder / "break-a").touch()
+    assert await worker.ended() == 0
+    assert lives(worker) == ["+a", "+b", "-a", "-b"]
+    assert "the supervision tree has ended" in worker.said
+
+
 async def test_stopping_is_served_while_an_actor_backs_off(lab: Lab, config: Path) -> None:
     """G-6: within 500 ms."""
     text = '[supervisor]\nmax_restarts = 5\nbackoff = { initial = "1m", max = "1m" }\n'

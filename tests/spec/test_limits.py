@@ -1,4 +1,4 @@
-"""Rate limits and what can be changed while a worker runs: semantics H-1, interface 2 and 3."""
+"""Rate limits and what can be changed while a worker runs: semantics H-1 and H-2, interface 2 and 3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actorq import ActorSystem, Worker, WorkerOptions
+from actorq import ActorSystem, UsageError, Worker, WorkerOptions
 from actorq.testing import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +57,21 @@ async def test_the_limit_holds_over_all_mailboxes_of_an_actor(system: ActorSyste
             await handle
     assert most_within(starts, 0.2) <= 1 + 4 + 1
     assert len(starts) == 9
+
+
+async def test_a_limit_over_all_workers_is_that_of_one_queue(system: ActorSystem) -> None:
+    """H-2: another queue would have a consumer, and so a limit, of its own."""
+
+    @system.actor(queue="media", global_concurrency=2)
+    async def work() -> str:
+        return "done"
+
+    async with system:
+        with pytest.raises(UsageError, match=r"actor 'work': global_concurrency .* queue 'other': send without queue="):
+            await work.options(queue="other").send()
+        handle = await work.options(queue="media").send()
+        async with Worker(system):
+            assert await handle == "done"
 
 
 async def test_a_limited_actor_delays_nobody_else(system: ActorSystem) -> None:
