@@ -80,6 +80,7 @@ class BlockingClient:
     def result(self, handle: Handle[R], timeout: float | None = None) -> R:
         """Wait at most ``timeout`` seconds for a task's value; raises as ``Handle.result``."""
         running = RUNNING.get()
+        handle.refuse_itself(running)
         if running is None:
             return self._await(lambda client: handle.by(client).result(timeout))
         # This thread may be one that the event loop of the run has not started itself.

@@ -46,6 +46,11 @@ class Running(Protocol):
         ...
 
     @property
+    def alone(self) -> bool:
+        """Its actor is limited over all workers: it must not wait for itself."""
+        ...
+
+    @property
     def home(self) -> EventLoopToken:
         """The event loop in which ``lend`` and ``reclaim`` are to be called."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
 from actorq.cancelling import cancel
-from actorq.client import RUNNING, Client, Ticket
+from actorq.client import RUNNING, Client, Running, Ticket
 from actorq.core.remote import ExceptionRegistry, rebuild
 from actorq.errors import DeadLettered, UsageError
 from actorq.model.envelope import ErrorInfo, Record
@@ -20,7 +20,7 @@ class Handle(Generic[T]):
     ``id`` finds it again from any process (``system.handle(id)``). ``duplicate``: it had been sent before.
     """
 
-    __slots__ = ("_client", "_convert", "_ignored", "_registry", "_ticket", "duplicate")
+    __slots__ = ("_client", "_convert", "_ignored", "_registry", "_ticket", "_to", "duplicate")
 
     def __init__(
         self,
@@ -31,12 +31,14 @@ class Handle(Generic[T]):
         convert: Callable[[Any], T] | None = None,
         duplicate: bool = False,
         ignored: bool = False,
+        to: str = "",
     ) -> None:
         self._client = client
         self._ticket = ticket
         self._registry = registry
         self._convert = convert
         self._ignored = ignored
+        self._to = to
         self.duplicate: bool = duplicate
 
     @property
@@ -53,7 +55,7 @@ class Handle(Generic[T]):
         """The same claim, made over another connection."""
         return Handle(
             lambda: client, client.ticket(self.id), registry=self._registry, convert=self._convert,
-            duplicate=self.duplicate, ignored=self._ignored,
+            duplicate=self.duplicate, ignored=self._ignored, to=self._to,
         )  # fmt: skip
 
     async def result(self, timeout: float | None = None) -> T:
@@ -65,6 +67,7 @@ class Handle(Generic[T]):
         if self._ignored:
             raise UsageError(f"task {self.id} was sent with ignore_result: it keeps no outcome to await")
         running = RUNNING.get()
+        self.refuse_itself(running)
         if running is None:
             record = await self._client().outcome(self._ticket, timeout)
         else:
@@ -74,6 +77,14 @@ class Handle(Generic[T]):
             finally:
                 await running.reclaim()
         return self._value(record)
+
+    def refuse_itself(self, running: Running | None) -> None:
+        """Raise UsageError if the run that is to wait here keeps the task from starting (E-8)."""
+        if running is not None and running.alone and self._to.partition(".")[0] == running.envelope.actor:
+            raise UsageError(
+                f"actor {running.envelope.actor!r} waits for a task of its own, but has a global_concurrency, which it"
+                " uses up while it waits: send it, and let another actor wait for it"
+            )
 
     def _value(self, record: Record) -> T:
         if record.state == "succeeded":

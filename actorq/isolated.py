@@ -150,7 +150,7 @@ async def _attempt(
         stack.push_async_callback(target.tear_down, instance)
         engine = Engine(
             system.client.transport, system.namespace, worker, system.send, state=state,
-            default_ttl=system.streams.result_ttl, middleware=tuple(system.middlewares),
+            default_ttl=system.streams.result_ttl, middleware=tuple(system.middlewares), hears_signals=True,
         )  # fmt: skip
         job = Job(
             engine, target, Slots(1, _nothing), Threads(1, _nothing), Mailbox("", 0, actor),

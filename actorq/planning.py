@@ -11,6 +11,7 @@ from typing import Any
 from actorq.config.config import Config, Declared
 from actorq.config.plan import Plan, settle
 from actorq.config.reading import Draft, read
+from actorq.model.address import Namespace
 from actorq.model.worker import WorkerOptions
 from actorq.system import ActorSystem
 
@@ -25,6 +26,18 @@ def draft_of(config: Draft | str | Path | None) -> Draft:
     if isinstance(config, Draft):
         return config
     return Draft(Config()) if config is None else read(str(config), os.environ)
+
+
+def apply(config: Config, system: ActorSystem) -> None:
+    """Lay namespace, [nats] and [streams] over the system's own; it must not be connected yet."""
+    given = config.nats
+    own = {key: value for key, value in given.items() if key not in ("servers", "send_timeout")}
+    system.connection = system.connection | own
+    system.transport = ",".join(given["servers"]) if "servers" in given else system.transport
+    system.send_timeout = given.get("send_timeout", system.send_timeout)
+    system.streams = config.streams(system.streams)
+    if config.namespace is not None:
+        system.namespace = Namespace.of(config.namespace)
 
 
 def as_options(given: Mapping[str, Any]) -> dict[str, Any]:

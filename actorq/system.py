@@ -285,7 +285,7 @@ class ActorSystem:
         convert = None if target is None else target.at(to).returned.from_wire
         return [
             Handle(lambda: by, ticket, registry=self.exceptions, convert=convert, duplicate=taken,
-                   ignored=options.ignore_result)
+                   ignored=options.ignore_result, to=to)
             for ticket, taken in await by.submit(outgoing, options.send_timeout)
         ]  # fmt: skip
 

@@ -29,7 +29,7 @@ from actorq.isolation import isolation
 from actorq.model.address import token
 from actorq.model.supervision import ROOT, ChildSpec, SupervisorSpec
 from actorq.model.worker import WorkerOptions
-from actorq.planning import as_options, draft_of, options_of, plan_for
+from actorq.planning import apply, as_options, draft_of, options_of, plan_for
 from actorq.reloading import Reloading, summary, told
 from actorq.runtime.attend import Attendant
 from actorq.runtime.bindings import Bindings
@@ -74,6 +74,7 @@ class Worker:
     ) -> None:
         """``config``: a configuration file, or one that was read; its [worker] gives the ``options`` if there are none.
 
+        A file's namespace, [nats] and [streams] are laid over the system's own: give it before the system connects.
         ``reread`` reads it again for ``reload``; needed where ``config`` is no file.
         Raises ConfigError with all problems of the file, or of the supervisors.
         """
@@ -81,6 +82,8 @@ class Worker:
         draft = draft_of(config)
         self.options: WorkerOptions = options or options_of(draft.config)
         self.plan: Plan = plan_for(self.system, self.options, draft)
+        if not isinstance(config, Draft):  # whoever read it has applied it as well
+            apply(draft.config, system)
         self._reread = reread or partial(draft_of, None if isinstance(config, Draft) else config)
         self.name: str = token(self.options.name or _default_name(), "worker name")
         self.runners: dict[str, ActorRunner] = {}
@@ -204,6 +207,7 @@ class Worker:
             self.system.client.transport, self.system.namespace, self.name, self.system.send, state=state,
             crash_budget=self.options.crash_budget, stop_timeout=self.options.stop_timeout,
             default_ttl=self.system.streams.result_ttl, middleware=tuple(self.system.middlewares),
+            hears_signals=self._owns_process,
         )  # fmt: skip
 
     # ---- the tree

@@ -14,8 +14,9 @@ from actorq.config.config import Config
 from actorq.config.plan import sound
 from actorq.config.reading import Draft, read
 from actorq.errors import ActorqError
-from actorq.model.address import Namespace, token
+from actorq.model.address import token
 from actorq.model.durations import duration
+from actorq.planning import apply
 from actorq.system import ActorSystem
 
 ENVIRONMENT = {
@@ -143,16 +144,10 @@ class Common:
         """Lay flags and file over a system's own settings, and those over the environment's. None: no file."""
         if config is None:
             config = Config().laid_over({path: value for path, value in self.flags().items() if path != "namespace"})
-        given = config.nats
         environment = {path.removeprefix("nats."): value for path, (_, value) in nats_environment().items()}
         environment.pop("servers", None)  # the system looks there itself
-        own = {key: value for key, value in given.items() if key not in ("servers", "send_timeout")}
-        system.connection = environment | system.connection | own
-        system.transport = ",".join(given["servers"]) if "servers" in given else system.transport
-        system.send_timeout = given.get("send_timeout", system.send_timeout)
-        system.streams = config.streams(system.streams)
-        if config.namespace is not None:
-            system.namespace = Namespace.of(config.namespace)
+        system.connection = environment | system.connection
+        apply(config, system)
 
 
 def nats_environment() -> dict[str, tuple[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actorq.config.classes import doubts
 from actorq.config.config import Config, Declared
 from actorq.config.problems import Path, Place, Problem, in_order, refusal
 from actorq.config.reading import Draft
@@ -58,7 +59,7 @@ def examine(draft: Draft, declared: Declared | None) -> Report:
         problems += _strangers(config, declared)
         policies = config.policies(declared)
     tree = _tree(config, declared, policies, problems)
-    warnings = _warnings(config, tree)
+    warnings = _warnings(config, tree, policies)
     if problems or tree is None or declared is None:
         return Report(in_order(problems), warnings)
     return Report((), warnings, Plan(config, policies, tree, warnings))
@@ -102,11 +103,14 @@ def _place(config: Config, supervisor: str, index: int | None) -> Place | None:
     return config.place(table if index is None else (*table, "children"), index)
 
 
-def _warnings(config: Config, tree: Tree | None) -> tuple[str, ...]:
+def _warnings(config: Config, tree: Tree | None, policies: Mapping[str, Policy]) -> tuple[str, ...]:
     problems: list[Problem] = []
     if ("schedules",) in config.tables:
-        text = "this version runs no schedules; what is here is checked and left alone"
+        text = "this version runs no schedules; what is here is checked in shape and left alone"
         problems.append(Problem(text, config.place(("schedules",)), "schedules"))
+    for actor, text in doubts(policies):
+        place = config.place(("actors", actor, "retry")) or config.place(("defaults", "retry"))
+        problems.append(Problem(text, place, f"actors.{actor}.retry"))
     if tree is not None:
         problems += [_problem(config, finding) for finding in tree.warnings]
         for name in tree.unnamed:

@@ -27,16 +27,18 @@ Send = Callable[..., Awaitable[Any]]
 class Run:
     """One attempt that is executing: the account for what it sends (C-2) and awaits (E-8).
 
-    ``began``: when, and ``ends_at``: when its time limit is over, on time.monotonic().
+    ``alone``: its actor is limited over all workers, so that waiting for itself would be for ever. ``began``: when, and
+    ``ends_at``: when its time limit is over, on time.monotonic().
     """
 
     __slots__ = (
-        "_calls", "_has_slot", "_over", "_slots", "_stopped", "began", "ends_at", "envelope", "lent", "repeated",
-        "scope", "worker",
+        "_calls", "_has_slot", "_over", "_slots", "_stopped", "alone", "began", "ends_at", "envelope", "lent",
+        "repeated", "scope", "worker",
     )  # fmt: skip
 
-    def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str) -> None:
+    def __init__(self, envelope: Envelope, *, repeated: bool, slots: Slots, worker: str, alone: bool = False) -> None:
         self.envelope: Envelope = envelope
+        self.alone: bool = alone
         self.repeated: bool = repeated
         self.worker: str = worker
         self.scope: anyio.CancelScope = anyio.CancelScope()
@@ -53,6 +55,11 @@ class Run:
     def cancelled(self) -> bool:
         """Whether it is to stop. Callable from any thread, which asking the scope is not."""
         return self._stopped or time.monotonic() >= self.ends_at
+
+    @property
+    def over(self) -> bool:
+        """Whether the handler has ended."""
+        return self._over
 
     @property
     def home(self) -> EventLoopToken:

@@ -57,7 +57,7 @@ _NO_METHOD = Method.of("", lambda: None, "")
 
 @dataclass(slots=True)
 class Engine:
-    """What all executions of a worker share."""
+    """What all executions of a worker share. ``hears_signals``: so that none is raised in a handler."""
 
     transport: Transport
     namespace: Namespace
@@ -68,6 +68,7 @@ class Engine:
     default_ttl: float = 3600.0
     state: Any = None
     middleware: tuple[Middleware, ...] = ()
+    hears_signals: bool = False
     is_cancelled: Callable[[Envelope, float], bool] = lambda _envelope, _stored_at: False
     isolation: Isolation | None = None
 
@@ -237,7 +238,8 @@ def _isolation(job: Job) -> Isolation | None:
 
 def new_run(job: Job) -> Run:
     """The account of this attempt."""
-    return Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
+    alone = job.target.policy.global_concurrency > 0
+    return Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker, alone=alone)
 
 
 def start_clock(job: Job, run: Run) -> None:
@@ -258,7 +260,7 @@ async def perform(job: Job, run: Run) -> Outcome:
     result: Any = None
     try:
         with run.scope:
-            result = await guarded(call)
+            result = await guarded(call, interrupts=not job.engine.hears_signals)
     finally:
         RUNNING.reset(token)
     if run.scope.cancelled_caught or (run.cancelled and isinstance(result, Raised)):

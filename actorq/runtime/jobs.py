@@ -176,7 +176,7 @@ class Jobs:
         """Start nothing more; what has not started is handed back, due in ``back_off`` seconds."""
         self.stopping, self._back_off = True, back_off
         for job in self:
-            if job.run is None:
+            if job.run is None or job.run.over:  # a retry that is waited out is handed on with the rest
                 job.stop(back_off)
 
     def cancel(self) -> None:

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actorq.config.classes import doubts
 from actorq.config.keys import KEYS, Key
 from actorq.config.kinds import Unfit
 from actorq.config.writing import spell_seconds, spell_size
 from actorq.errors import UsageError
 from actorq.model.durations import Rate, duration, size
 from actorq.model.policy import LATER, Policy
+from actorq.model.retry import Retry
 from tests.config.shop import drafted, lines
 
 
@@ -219,4 +221,24 @@ def test_schedules_are_checked_in_their_shape(tmp_path: Path, text: str, told: l
 def test_no_queue_at_all_is_refused(tmp_path: Path) -> None:
     assert lines(tmp_path, "[worker]\nqueues = []\n") == [
         'actorq.toml:2: worker.queues: [] names none; write ["*"], or leave it out'
+    ]
+
+
+def test_exceptions_that_the_program_does_not_have_are_doubted() -> None:
+    names = (
+        "KeyError",
+        "KeyErorr",
+        "no.such.Thing",
+        "actorq.errors.TimedOut",
+        "actorq.TimedOut",
+        "json.JSONDecodeError",
+    )
+    found = list(doubts({"charge": Policy(retry=Retry(no_retry=names[:3], restart_on=names[3:]))}))
+    assert found == [
+        ("charge", 'there is no exception class "KeyErorr"; nothing will match it'),
+        ("charge", 'the program has not imported a module "no.such", so it may never raise "no.such.Thing"'),
+        (
+            "charge",
+            '"json.JSONDecodeError" is defined as "json.decoder.JSONDecodeError", by which it is compared; write that',
+        ),
     ]

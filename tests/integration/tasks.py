@@ -142,3 +142,19 @@ class Apart:
 
     def pids(self) -> tuple[int | None, int]:
         return self.opened, os.getpid()
+
+
+# ---- what only a process of its own shows
+
+
+@system.actor(retry=Retry(max_attempts=1))
+async def interrupt() -> None:
+    raise KeyboardInterrupt("of the handler's own")
+
+
+@system.actor(retry=Retry(max_attempts=2, initial="900ms", jitter=False))
+async def fail_once(ctx: Context) -> int:
+    note("start", ctx.id)
+    if ctx.attempt == 1:
+        raise ValueError("the first time")
+    return ctx.attempt

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
-from actorq import ActorSystem
+from actorq import ActorSystem, RemoteError
 from actorq.testing import wait_until
 from tests.integration.processes import Lab, WorkerProcess
 
@@ -126,3 +127,30 @@ async def test_a_task_that_ignores_its_cancellation_does_not_keep_the_process(
         worker.signal(signal.SIGTERM)
         assert await worker.ended(20) == 70, worker.said
         assert "do not end" in worker.said
+
+
+@BACKENDS
+async def test_an_interrupt_that_a_handler_raises_is_its_own(lab: Lab, system: ActorSystem, backend: str) -> None:
+    """E-5: signals are heard elsewhere; the worker goes on, also with threads that wait for work."""
+    worker = await lab.worker(backend=backend).ready()
+    async with system:
+        await system.ask("wait_in_thread", 0.0)
+        with pytest.raises(RemoteError, match="KeyboardInterrupt: of the handler's own"):
+            await system.ask("interrupt")
+        assert await system.ask("wait", 0.0) == worker.process.pid
+    worker.signal(signal.SIGTERM)
+    assert await worker.ended(5) == 0
+
+
+async def test_a_retry_that_is_waited_out_is_handed_on_at_once(lab: Lab, system: ActorSystem) -> None:
+    """E-6, D-6: a worker that stops does not wait for it; another one runs it when it is due."""
+    worker = await lab.worker().ready()
+    async with system:
+        handle = await system.send("fail_once")
+        await wait_until(lambda: "next in 0.9 s" in worker.said, description="it waits")
+        began = time.monotonic()
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended(5) == 0
+        assert time.monotonic() - began < 0.7
+        await lab.worker().ready()
+        assert await handle.result(timeout=30) == 2

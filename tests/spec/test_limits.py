@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from actorq import ActorSystem, UsageError, Worker, WorkerOptions
+from actorq import ActorSystem, Retry, UsageError, Worker, WorkerOptions
 from actorq.testing import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -307,3 +307,31 @@ async def test_the_root_is_restarted_with_all_below_it(system: ActorSystem) -> N
         (answer,) = await tell(system, "restart", {"path": "root"})
         assert answer["ok"] is True
         await wait_until(lambda: sorted(setups) == ["one", "one", "two", "two"], description="both are set up again")
+
+
+async def test_a_file_given_in_code_says_where_the_worker_is(system: ActorSystem, file: Path, url: str) -> None:
+    """Interface 1 and 3: namespace and connection are the file's, also without the command line."""
+
+    @system.actor
+    async def work() -> str:
+        return "done"
+
+    name = f"{system.name}-other"
+    file.write_text(f'namespace = "{name}"\n[nats]\nsend_timeout = "7s"\n')
+    worker = Worker(system, config=file)
+    async with system, worker, ActorSystem(name, transport=url) as other:
+        assert await other.ask("work") == "done"
+        assert system.send_timeout == 7.0
+
+
+async def test_an_actor_limited_over_all_workers_cannot_wait_for_itself(system: ActorSystem) -> None:
+    """E-8: a UsageError at once, instead of a wait that only the time limit ends."""
+
+    @system.actor(global_concurrency=1, retry=Retry(max_attempts=1))
+    async def again(n: int) -> int:
+        return 0 if n == 0 else 1 + int(await system.ask("again", n - 1))
+
+    async with system, Worker(system):
+        assert await again.ask(0) == 0
+        with pytest.raises(UsageError, match="waits for a task of its own"):
+            await again.ask(1)
