@@ -6,6 +6,7 @@ Knows envelopes, records and the transport port; knows nothing of actors' code o
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,6 +32,8 @@ log: logging.Logger = logging.getLogger("actorq.client")
 
 FIRST_LOOK, SLOWEST_LOOK = 1.0, 30.0
 NOTICE_AFTER = 10.0
+TIMER_EARLY = 0.001
+"""A timer may ring a little before its time: taken for too early, it would ring at once, again and again."""
 ANSWER_WITHIN = 0.25
 
 
@@ -217,7 +220,7 @@ class Client:
             listening.close()
 
     async def _watch(self, ticket: Ticket) -> Record:
-        pause, started, noticed = FIRST_LOOK, anyio.current_time(), False
+        pause, notice_at = FIRST_LOOK, anyio.current_time() + NOTICE_AFTER
         while True:
             if ticket.event is None or ticket.event.is_set():
                 ticket.event = anyio.Event()
@@ -230,13 +233,13 @@ class Client:
                 ticket.record, ticket.looked = ticket.record or record, True
             if (record := ticket.outcome()) is not None:
                 return record
-            with anyio.move_on_after(pause if noticed else min(pause, started + NOTICE_AFTER - anyio.current_time())):
+            with anyio.CancelScope(deadline=min(anyio.current_time() + pause, notice_at)):
                 await ticket.event.wait()
             if (record := ticket.outcome()) is not None:
                 return record
             ticket.fresh, pause = False, min(SLOWEST_LOOK, pause * 2)
-            if not noticed and anyio.current_time() - started >= NOTICE_AFTER:
-                noticed = True
+            if anyio.current_time() >= notice_at - TIMER_EARLY:
+                notice_at = math.inf
                 await self._notice(ticket.id)
 
     async def _whereabouts_or_wait(self, ticket: Ticket) -> Whereabouts:

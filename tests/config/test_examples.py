@@ -46,8 +46,8 @@ def test_schedules_are_checked_and_announced_as_not_run(tmp_path: Path) -> None:
     report = judged(tmp_path, GOOD)
     assert report.warnings == (
         (
-            'actorq.toml:58: actors.charge.retry: the program has not imported a module "shop.db", so it may never raise'
-            ' "shop.db.PoolBroken"'
+            'actorq.toml:58: actors.charge.retry: the program has not imported a module "shop.db", so it may never'
+            ' raise "shop.db.PoolBroken"'
         ),
         "actorq.toml:62: schedules: this version runs no schedules; what is here is checked in shape and left alone",
     )
