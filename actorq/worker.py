@@ -95,7 +95,8 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         """Raises BrokerUnavailable, PermissionDenied, ConfigError, or SupervisionError for an actor's ``setup()``."""
-        self.shutdown, self._grace = Shutdown(), anyio.CancelScope()
+        self.shutdown: Shutdown = Shutdown()
+        self._grace = anyio.CancelScope()
         self._up, self._ended = anyio.Event(), anyio.Event()
         self._root = Seat(ready=self._up.set)
         self._reload_asked, self._one_reload = anyio.Event(), anyio.Lock()

@@ -45,8 +45,8 @@ class ProcessEnded(SupervisionError):
 
     def __init__(self, hand: Hand, path: str = "") -> None:
         super().__init__(f"{hand} {hand.end}{hand.said and f': {hand.said}'}", path=path)
-        self.code = hand.code
-        self.said = hand.said
+        self.code: int | None = hand.code
+        self.said: str = hand.said
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,9 @@ actor.command("actorq.cli.actors:ls", name="ls", help="List actors with their lo
 actor.command("actorq.cli.actors:tree", name="tree", help="Show the supervision tree of every worker.")
 actor.command("actorq.cli.actors:restart", name="restart", help="Restart an actor or a supervisor.")
 actor.command("actorq.cli.actors:rate", name="rate", help="Change an actor's rate limit.")
-for group in (task, queue, actor):
-    app.command(group)
+app.command(task)
+app.command(queue)
+app.command(actor)
 dead: App = App("dead", help="Look at dead letters; revive their tasks, or drop them.")
 dead.command("actorq.cli.dead:ls", name="ls", help="List dead letters.")
 dead.command("actorq.cli.dead:show", name="show", help="Show all that is known of dead letters.")

@@ -29,6 +29,7 @@ from actorq.core.supervision import (
     Ready,
     Report,
     Start,
+    State,
     Stop,
     Tick,
     boot,
@@ -54,7 +55,7 @@ class Incarnations:
 
     def __init__(self, spec: SupervisorSpec, members: dict[str, Child], seat: Seat, draw: Callable[[], float]) -> None:
         self.children: dict[str, Child] = dict(members)
-        self.state = boot(spec, tuple(patient(child) for child in self.children.values()))
+        self.state: State = boot(spec, tuple(patient(child) for child in self.children.values()))
         self.changed: anyio.Event = anyio.Event()
         self.path: str = seat.path
         self.since: float | None = None

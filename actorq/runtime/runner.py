@@ -49,8 +49,8 @@ class ActorRunner:
         exhausted: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
-        self.target = target
-        self.engine = engine
+        self.target: Target = target
+        self.engine: Engine = engine
         self.jobs: Jobs = Jobs(engine, target, free=self._grant, exhausted=exhausted, ended=ended, failed=self.fail)
         self.draining: bool = False
         self.instance: Any = None
