@@ -12,13 +12,14 @@ import anyio
 
 from actorq.client import Client, readable_record
 from actorq.confirming import confirmed
-from actorq.core.codec import Undecodable, decode_envelope, encode_envelope, encode_record, headers_of, pack, unpack_map
+from actorq.core.codec import encode_record, pack, unpack_map
+from actorq.core.copies import copy_of, envelope_in
 from actorq.core.delivery import Held, cancellation, reissue
 from actorq.core.ids import key_of, origin_of
 from actorq.core.sending import Done
 from actorq.model.address import parse_subject
 from actorq.model.envelope import Envelope, ErrorInfo, Record
-from actorq.model.message import Expect, Message, Publication, Schedule, StreamSettings
+from actorq.model.message import Expect, Message, Publication, StreamSettings
 
 LONGEST = 7 * 86_400.0
 """Seconds that workers know of a cancelled task whose message stays."""
@@ -73,8 +74,8 @@ async def _decide(client: Client, task_id: str, envelope: Envelope | None, deadl
     if generation is None:
         return False
     body = encode_record(_record(client, task_id, envelope, generation))
-    known = None if envelope is None else envelope.reply
-    ttl = max(1.0, known) if isinstance(known, int | float) else StreamSettings().result_ttl
+    default = StreamSettings().result_ttl
+    ttl = default if envelope is None else envelope.result_ttl(default)
     expect = Expect(0 if message is None else message.sequence, subject)
     verdict = await confirmed(client.transport, Publication(subject, body, expect=expect, ttl=ttl), deadline)
     if isinstance(verdict, Done):
@@ -136,26 +137,16 @@ async def _newest(client: Client, task_id: str) -> tuple[Message, Envelope] | No
     message = await client.transport.get(client.namespace.copies("*", key_of(task_id)))
     if message is None:
         return None
-    try:
-        envelope = decode_envelope(message.body)
-    except Undecodable:
-        envelope = Envelope(id=message.subject.rsplit(".", 1)[1], to="")
+    envelope = envelope_in(message)
     return (message, envelope) if envelope.id == task_id else None
 
 
 async def _hastened(client: Client, message: Message, envelope: Envelope, deadline: float) -> bool:
     """Let a schedule fire now, as a repeat, so that its holder finds the record; False if it has fired meanwhile."""
-    kind, mailbox, key = parse_subject(message.subject) or ("", None, "")
+    kind, mailbox, _ = parse_subject(message.subject) or ("", None, "")
     if kind != "s" or mailbox is None:
         return True
     own = Held(envelope.id, message.sequence, envelope.generation)
     plan = reissue(envelope, 1, own, at=client.transport.now())
-    publication = Publication(
-        message.subject,
-        encode_envelope(plan.envelope),
-        headers_of(plan.envelope),
-        msg_id=plan.msg_id,
-        expect=Expect(plan.expected, client.namespace.copies(mailbox.actor, key)),
-        schedule=Schedule(client.namespace.task(mailbox, key), at=plan.at),
-    )
-    return isinstance(await confirmed(client.transport, publication, deadline), Done)
+    copy = copy_of(plan.envelope, client.namespace, mailbox, msg_id=plan.msg_id, expected=plan.expected, at=plan.at)
+    return isinstance(await confirmed(client.transport, copy, deadline), Done)

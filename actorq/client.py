@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.lowlevel import EventLoopToken
 
-from actorq.core.codec import Undecodable, decode_envelope, decode_record, pack, unpack_map
+from actorq.core.codec import Undecodable, decode_record, pack, readable_envelope, unpack_map
 from actorq.core.ids import key_of, made_at, origin_of
 from actorq.errors import BrokerUnavailable, ResultError, ResultExpired, ResultTimeout, TransportError, UnknownTask
 from actorq.model.address import Namespace, parse_subject
@@ -372,10 +372,8 @@ def readable_record(raw: bytes) -> Record | None:
 
 
 def _whereabouts_of(copy: Message) -> Whereabouts:
-    parsed = parse_subject(copy.subject)
-    try:
-        envelope = decode_envelope(copy.body)
-    except Undecodable:
+    parsed, envelope = parse_subject(copy.subject), readable_envelope(copy.body)
+    if envelope is None:
         return Whereabouts("queued", copy=copy)
     if parsed is not None and parsed[0] == "s":
         return Whereabouts("retrying" if envelope.attempt > 1 else "scheduled", copy=copy, envelope=envelope)

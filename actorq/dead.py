@@ -15,7 +15,8 @@ import anyio
 
 from actorq.client import Client, readable_record
 from actorq.confirming import confirmed
-from actorq.core.codec import Undecodable, decode_dead, decode_envelope, encode_envelope, encode_record, headers_of
+from actorq.core.codec import Undecodable, decode_dead, encode_record, readable_envelope
+from actorq.core.copies import copy_of
 from actorq.core.ids import USER_ORIGIN, key_of, origin_of
 from actorq.core.revival import Ended, Filters, Hopeless, Revive, revival, to_retrying
 from actorq.core.sending import Done
@@ -135,12 +136,9 @@ class DeadLetters:
 
     async def _publish(self, plan: Revive, deadline: float) -> Revival:
         """One copy, if there is none; else what the one that is there means."""
-        envelope, key = plan.envelope, key_of(plan.envelope.id)
-        copies = self._namespace.copies(envelope.actor, key)
-        publication = Publication(
-            self._namespace.task(plan.mailbox, key), encode_envelope(envelope), headers_of(envelope),
-            msg_id=plan.msg_id, expect=Expect(0, copies),
-        )  # fmt: skip
+        envelope = plan.envelope
+        copies = self._namespace.copies(envelope.actor, key_of(envelope.id))
+        publication = copy_of(envelope, self._namespace, plan.mailbox, msg_id=plan.msg_id, expected=0)
         await self._client.register.ensure(plan.mailbox, self._client.send_timeout)
         patience = anyio.current_time() + LEAVES_WITHIN
         perhaps_own = False
@@ -150,7 +148,7 @@ class DeadLetters:
                 return _on_its_way(envelope, anew=perhaps_own or not verdict.duplicate)
             perhaps_own = perhaps_own or verdict.perhaps_own
             found = await self._transport.get(copies)
-            other = None if found is None else _envelope_in(found)
+            other = None if found is None else readable_envelope(found.body)
             if other is not None and other.id == envelope.id and other.generation >= envelope.generation:
                 return _on_its_way(envelope, anew=perhaps_own)
             if anyio.current_time() >= patience:
@@ -161,9 +159,9 @@ class DeadLetters:
         """Let a failure stand no longer; refused if somebody has written since, whose record counts."""
         if stored is None or (record := to_retrying(stored.record, envelope.generation, now)) is None:
             return
-        ttl = envelope.reply if isinstance(envelope.reply, int | float) else StreamSettings().result_ttl
+        ttl = envelope.result_ttl(StreamSettings().result_ttl)
         expect = Expect(stored.sequence, stored.subject)
-        swap = Publication(stored.subject, encode_record(record), expect=expect, ttl=max(1.0, ttl))
+        swap = Publication(stored.subject, encode_record(record), expect=expect, ttl=ttl)
         await confirmed(self._transport, swap, deadline)
 
     async def _closed(self, letter: Letter, result: Revival) -> Revival:
@@ -182,13 +180,6 @@ def _read(message: Message) -> Letter:
             id=task_id, actor=actor, queue=queue, reason="undecodable", message=str(error), at=message.at
         )
         return Letter(unknown, message)
-
-
-def _envelope_in(message: Message) -> Envelope | None:
-    try:
-        return decode_envelope(message.body)
-    except Undecodable:
-        return None
 
 
 def _on_its_way(envelope: Envelope, *, anew: bool) -> Revival:

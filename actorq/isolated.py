@@ -5,7 +5,6 @@ A program of its own, started by ``actorq.runtime.forkserver``; ``actorq.isolati
 
 from __future__ import annotations
 
-import dataclasses
 import faulthandler
 import functools
 import gc
@@ -27,7 +26,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from actorq.core.codec import encode_record
-from actorq.core.remote import describe
 from actorq.core.size import check_size
 from actorq.core.values import PLAIN
 from actorq.errors import ConfigError, PayloadTooLarge
@@ -36,8 +34,9 @@ from actorq.model.message import ConnectionSettings, Message, StreamSettings
 from actorq.model.outcome import Again, Done, Failed, Outcome, Snoozed
 from actorq.plugins import open_transport
 from actorq.runtime.channel import READY, Channel
+from actorq.runtime.classify import too_large
 from actorq.runtime.context import Run
-from actorq.runtime.execute import Engine, Job, decode, perform, rebuild
+from actorq.runtime.execute import Engine, Job, decode, new_run, perform, rebuild
 from actorq.runtime.forks import Forks
 from actorq.runtime.isolate import to_values
 from actorq.runtime.settle import to_record
@@ -163,7 +162,8 @@ async def _attempt(
 
 
 async def _perform(job: Job, channel: Channel, tasks: TaskGroup) -> Outcome:
-    run = job.run = _Run(job, channel)
+    run = new_run(job, functools.partial(_Run, channel))
+    job.run = run
     tasks.start_soon(_listen, job, run, channel)
     return await perform(job, run)
 
@@ -181,13 +181,11 @@ def _fitting(job: Job, outcome: Done | Failed | Again | Snoozed) -> Done | Faile
     """The outcome, or what the worker would make of one that is too large: it has to reach it."""
     if isinstance(outcome, Again | Snoozed):
         return outcome
-    envelope = job.envelope
     try:
         size = len(encode_record(to_record(job, outcome)))
-        check_size(size, f"the result of {envelope.to!r}", job.engine.transport.max_bytes)
+        check_size(size, f"the result of {job.envelope.to!r}", job.engine.transport.max_bytes)
     except PayloadTooLarge as error:
-        told = describe(error, actor=envelope.to, task_id=envelope.id, attempts=envelope.attempt)
-        return Failed(dataclasses.replace(told, traceback=""), "too_large")
+        return too_large(job, error)
     return outcome
 
 
@@ -196,8 +194,8 @@ class _Run(Run):
 
     __slots__ = ("_channel", "_turns")
 
-    def __init__(self, job: Job, channel: Channel) -> None:
-        super().__init__(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker)
+    def __init__(self, channel: Channel, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._channel = channel
         self._turns: list[anyio.Event] = []
 

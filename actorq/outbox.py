@@ -10,13 +10,13 @@ import msgspec
 from msgspec.structs import replace
 
 from actorq.confirming import SHORTEST_TRY, TRY_TIMEOUT
-from actorq.core.codec import encode_envelope, headers_of
-from actorq.core.ids import USER_ORIGIN, key_of, origin_of
+from actorq.core.copies import copy_of
+from actorq.core.ids import USER_ORIGIN, origin_of
 from actorq.core.sending import Done, GiveUp, Sending, Taken, TryAgain
 from actorq.core.size import check_size
 from actorq.model.address import Mailbox, Namespace
 from actorq.model.envelope import Envelope
-from actorq.model.message import Confirmation, Expect, Publication, Schedule, Stored
+from actorq.model.message import Confirmation, Publication, Stored
 from actorq.ports.transport import Transport
 from actorq.register import Register
 
@@ -55,19 +55,13 @@ class Outbox:
         return await self._insist(list(outgoing), publications, answers, anyio.current_time() + left)
 
     def _publication(self, outgoing: Outgoing) -> Publication:
-        envelope, key = outgoing.envelope, key_of(outgoing.envelope.id)
-        body = encode_envelope(envelope)
-        check_size(len(body), f"the message to {envelope.to!r}", self._transport.max_bytes)
-        subject, schedule = self._namespace.task(outgoing.mailbox, key), None
-        if outgoing.at is not None:
-            schedule = Schedule(subject, at=outgoing.at)
-            subject = self._namespace.schedule(outgoing.mailbox, key)
-        expect = None
-        if outgoing.exclusive or envelope.repeat:
-            expect = Expect(0, self._namespace.copies(envelope.actor, key))
+        envelope = outgoing.envelope
         # An id given by a user may come back when its record is gone, also within the duplicate window.
         msg_id = None if origin_of(envelope.id) == USER_ORIGIN else envelope.id
-        return Publication(subject, body, headers_of(envelope), msg_id=msg_id, expect=expect, schedule=schedule)
+        expected = 0 if outgoing.exclusive or envelope.repeat else None
+        copy = copy_of(envelope, self._namespace, outgoing.mailbox, msg_id=msg_id, expected=expected, at=outgoing.at)
+        check_size(len(copy.body), f"the message to {envelope.to!r}", self._transport.max_bytes)
+        return copy
 
     async def _insist(
         self,

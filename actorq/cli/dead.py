@@ -17,7 +17,7 @@ from actorq.cli.exits import FAILED, OK, USAGE, Exit, known_as, without_task
 from actorq.cli.operate import beside
 from actorq.cli.output import data, document, fields, listing, moment, plain, talk
 from actorq.cli.settings import DEFAULTS, App, Common
-from actorq.core.codec import Undecodable, decode_envelope
+from actorq.core.codec import readable_envelope
 from actorq.dead import DeadLetters, Filters, Letter
 from actorq.errors import ConfigError
 from actorq.model.address import token
@@ -246,9 +246,8 @@ def _known(letter: Letter) -> Row:
 
 
 def _sent(body: bytes) -> Row:
-    try:
-        sent = decode_envelope(body)
-    except Undecodable:
+    sent = readable_envelope(body)
+    if sent is None:
         return {"body": body}
     return {
         "args": _tellable(list(sent.args)), "kwargs": _tellable(sent.kwargs), "meta": _tellable(sent.meta),

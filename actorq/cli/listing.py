@@ -15,11 +15,9 @@ from actorq.cli.operate import Answer, beside, running_tasks
 from actorq.cli.output import listing, moment, talk
 from actorq.cli.settings import DEFAULTS, App, Common
 from actorq.client import Client
-from actorq.core.codec import Undecodable, decode_envelope
+from actorq.core.copies import envelope_in
 from actorq.errors import ResultError
 from actorq.model.address import parse_address, token
-from actorq.model.envelope import Envelope
-from actorq.model.message import Message
 
 State = Literal["queued", "running", "scheduled", "retrying"]
 PAGE = 256
@@ -101,21 +99,13 @@ class _Search:
         while more and len(self._rows) < self._limit:
             messages = await self._client.transport.browse(every, after=after, limit=PAGE)
             for message in messages:
-                envelope, queue = _read(message), message.subject.split(".")[2]
+                envelope, queue = envelope_in(message), message.subject.split(".")[2]
                 if envelope.id not in without:
                     later = "retrying" if envelope.attempt > 1 else "scheduled"
                     state = "queued" if kind == "t" else later
                     self._add(envelope.id, envelope.to, queue, state, envelope.attempt, message.at)
                 after = message.sequence
             more = len(messages) == PAGE
-
-
-def _read(message: Message) -> Envelope:
-    try:
-        return decode_envelope(message.body)
-    except Undecodable:
-        *_, actor, key = message.subject.split(".")
-        return Envelope(id=key, to=actor)
 
 
 def cancel(

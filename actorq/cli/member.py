@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import threading
 from contextlib import suppress
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from actorq.cli.exits import GAVE_UP, INTERRUPTED, Exit, describe
-from actorq.runtime.channel import Channel
+from actorq.runtime.channel import Channel, wait_until_gone
 from actorq.runtime.shutdown import Shutdown
 
 VARIABLE = "ACTORQ_CREW"
@@ -94,8 +93,6 @@ async def watch_parent(line: Channel, shutdown: Shutdown) -> None:
 
 def _outlive(end: socket.socket) -> None:
     """End this process a little after its parent, whatever its event loop does."""
-    watched = select.poll()
-    watched.register(end, 0)  # nothing but the end of the line
-    watched.poll()
+    wait_until_gone(end)
     threading.Event().wait(ORPHAN_SECONDS)
     os._exit(GAVE_UP)

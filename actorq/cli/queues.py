@@ -14,7 +14,7 @@ from actorq.cli.operate import Answer, ask, backlog, beside, running_tasks, sche
 from actorq.cli.output import data, document, listing, talk
 from actorq.cli.settings import DEFAULTS, App, Common
 from actorq.client import Client
-from actorq.core.codec import Undecodable, decode_envelope
+from actorq.core.copies import envelope_in
 from actorq.errors import ResultError
 from actorq.model.address import Mailbox, token
 from actorq.model.message import Message
@@ -143,8 +143,4 @@ async def _waiting(client: Client, queue: str) -> AsyncIterator[list[Answer]]:
 
 
 def _row(message: Message) -> Answer:
-    _, _, _, _, actor, key = message.subject.split(".")
-    try:
-        return {"id": decode_envelope(message.body).id, "actor": actor, "cancelled": False}
-    except Undecodable:
-        return {"id": key, "actor": actor, "cancelled": False}
+    return {"id": envelope_in(message).id, "actor": message.subject.split(".")[4], "cancelled": False}

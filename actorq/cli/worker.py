@@ -25,13 +25,12 @@ from actorq.cli.lifespan import Named
 from actorq.cli.member import Member
 from actorq.cli.settings import DEFAULTS, Common, Flag, Seconds
 from actorq.cli.target import load
-from actorq.config import Draft, Plan, Refusal, changes, settle, sound
+from actorq.config import Draft, Plan, Refusal, changes, sound
 from actorq.embedded import EmbeddedBroker
 from actorq.errors import ActorqError, ConfigError
 from actorq.model.address import token
 from actorq.model.durations import size
-from actorq.planning import declared_by, options_of
-from actorq.runtime.shutdown import Shutdown
+from actorq.planning import options_of, plan_for
 from actorq.worker import Worker
 
 log: logging.Logger = logging.getLogger("actorq.worker")
@@ -221,7 +220,7 @@ class Start:
     def _reread(self) -> Terms | None:
         """Terms of the changed configuration; None if that is bad or refused, as the processes will say."""
         try:
-            plan = settle(self.asked.draft(), declared_by(self.worker.system))
+            plan = plan_for(self.worker.system, self.worker.options, self.asked.draft())
         except ConfigError:
             return None
         return None if isinstance(changes(self.worker.plan, plan), Refusal) else _terms(plan)
@@ -236,17 +235,13 @@ class Start:
 
             def ready() -> None:
                 member.ready()
-                tasks.start_soon(member.watch, self.shutdown)
+                tasks.start_soon(member.watch, self.worker.shutdown)
 
             code = await self.worker.run(ready=ready)
             tasks.cancel_scope.cancel()
         if code != OK:
-            member.failed(self.shutdown.reason)
+            member.failed(self.worker.shutdown.reason)
         return code
-
-    @property
-    def shutdown(self) -> Shutdown:
-        return self.worker.shutdown
 
 
 def _terms(plan: Plan) -> Terms:

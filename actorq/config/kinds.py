@@ -13,8 +13,9 @@ from actorq.config.writing import spell_list, spell_seconds, spell_servers, spel
 from actorq.core.spelling import nearest
 from actorq.errors import UsageError
 from actorq.model.address import NAME_RULE, Namespace, token
+from actorq.model.checks import whole
 from actorq.model.durations import duration, rate, size
-from actorq.model.retry import Retry, whole
+from actorq.model.retry import Retry
 
 Schema = Mapping[str, Any]
 VARIABLE: Schema = {"type": "string", "pattern": r"\$\{"}

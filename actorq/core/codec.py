@@ -28,6 +28,7 @@ __all__ = [
     "encode_record",
     "headers_of",
     "pack",
+    "readable_envelope",
     "to_wire",
     "unpack",
     "unpack_map",
@@ -94,6 +95,14 @@ def decode_envelope(body: bytes) -> Envelope:
     if "root" not in found:
         found["root"] = found["id"]
     return Envelope(**found)
+
+
+def readable_envelope(body: bytes) -> Envelope | None:
+    """The same, None where it cannot be read."""
+    try:
+        return decode_envelope(body)
+    except Undecodable:
+        return None
 
 
 def headers_of(envelope: Envelope) -> Mapping[str, str]:

@@ -54,6 +54,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     def method(self) -> str | None:
         return parse_address(self.to)[1]
 
+    def result_ttl(self, default: float) -> float:
+        """Seconds that its record is kept, at least 1; ``default``: where it does not say."""
+        return max(1.0, self.reply if isinstance(self.reply, int | float) else default)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorInfo:

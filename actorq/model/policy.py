@@ -9,8 +9,9 @@ from typing import Any, Literal, cast
 
 from actorq.errors import ConfigError, UsageError
 from actorq.model.address import token
+from actorq.model.checks import choice, whole
 from actorq.model.durations import Rate, duration, rate
-from actorq.model.retry import DEFAULT_RETRY, Retry, whole
+from actorq.model.retry import DEFAULT_RETRY, Retry
 from actorq.model.supervision import Restart
 
 LATER: Mapping[str, object] = {
@@ -84,16 +85,10 @@ def _normal(name: str, value: object, what: str) -> object:
         case "rate_limit":
             return value if value is None or isinstance(value, Rate) else rate(value, what)
         case "isolation" | "restart" | "significant":
-            return _choice(value, CHOICES[name], what)
+            return choice(value, CHOICES[name], what)
         case "retry":
             if isinstance(value, Retry):
                 return value
             raise UsageError(f"{what} is {value!r}: use Retry(max_attempts=...)")
         case _:
             return whole(value, what, 1 if name in ("concurrency", "threads") else 0)
-
-
-def _choice(value: object, choices: tuple[object, ...], what: str) -> object:
-    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        return value
-    raise ConfigError(f"{what} is {value!r}: use {' or '.join(map(str, choices))}")

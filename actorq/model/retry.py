@@ -9,17 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from actorq.errors import ConfigError, UsageError
+from actorq.model.checks import whole
 from actorq.model.durations import Duration, duration
 
 Kind = type[BaseException] | str
 """An exception class, or its full name: ``"shop.db.PoolBroken"``."""
-
-
-def whole(value: object, what: str, least: int) -> int:
-    """A whole number of at least ``least``. Raises ConfigError naming ``what``."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return value
-    raise ConfigError(f"{what} is {value!r}: use a whole number, {least} or more")
 
 
 def _factor(value: object) -> float:

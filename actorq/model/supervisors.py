@@ -9,8 +9,8 @@ from typing import Any, TypedDict, get_args
 
 from actorq.errors import ConfigError, UsageError
 from actorq.model.address import token
+from actorq.model.checks import choice, whole
 from actorq.model.durations import Duration, duration
-from actorq.model.retry import whole
 from actorq.model.supervision import AutoShutdown, Backoff, Restart, Strategy, SupervisorSpec
 
 CHOICES: Mapping[str, tuple[object, ...]] = {
@@ -54,7 +54,7 @@ def _normal(name: str, value: Any, what: str) -> object:
         case "within" | "stop_timeout":
             return duration(value, what)
         case _:
-            return _choice(value, CHOICES[name], what)
+            return choice(value, CHOICES[name], what)
 
 
 def _children(names: Any, what: str) -> tuple[str, ...]:
@@ -87,9 +87,3 @@ def _of_backoff(name: str, value: Any, what: str) -> float:
 def _check_known(name: str, known: set[str], whose: str) -> None:
     if name not in known:
         raise UsageError(f"{whose}: unknown option {name!r}; known are {', '.join(sorted(known))}")
-
-
-def _choice(value: object, choices: tuple[object, ...], what: str) -> object:
-    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        return value
-    raise ConfigError(f"{what} is {value!r}: use {' or '.join(map(str, choices))}")

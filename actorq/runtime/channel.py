@@ -6,6 +6,7 @@ that the next speaker on the same socket would finish.
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -98,6 +99,13 @@ class Channel:
         self._parts.clear()
         message: list[Any] = unpack(body)
         return message
+
+
+def wait_until_gone(end: socket.socket) -> None:
+    """Block until the other side of an end has been closed, however its process ended, whatever it has said."""
+    watched = select.poll()
+    watched.register(end, 0)
+    watched.poll()
 
 
 def _packets(message: tuple[Any, ...]) -> Iterator[bytes]:

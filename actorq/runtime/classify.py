@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorq.core.remote import describe
 from actorq.core.retrying import GiveUp, decide, names_of
-from actorq.errors import InvalidArguments, TimedOut, UsageError
+from actorq.errors import InvalidArguments, PayloadTooLarge, TimedOut, UsageError
 from actorq.model.envelope import ErrorInfo
 from actorq.model.outcome import Again, Done, Failed, HandedBack, Left, Outcome, Snoozed
 from actorq.runtime.boundary import Raised
@@ -82,6 +82,11 @@ def dead(job: Job, reason: str, text: str) -> Failed:
     """It cannot be run, or not again. ``reason``: one of F-3."""
     info = _info(job, "dead", "DeadLettered", f"task {job.envelope.id} of {job.envelope.to}: {text}")
     return Failed(replace(info, reason=reason), reason)
+
+
+def too_large(job: Job, error: PayloadTooLarge) -> Failed:
+    """Its result cannot be stored, and would not be the next time (C-3)."""
+    return Failed(replace(_described(job, error), traceback=""), "too_large")
 
 
 def _raised(job: Job, error: BaseException) -> Outcome:

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
+R = TypeVar("R", bound=Run)
 Middleware = Callable[[Context, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 _NOT_YET = Envelope(id="", to="")
@@ -225,7 +226,7 @@ async def invoke(job: Job) -> Outcome:
     """Run the handler, here or in a process of its own. Never raises what it raised."""
     if job.isolation is not None:
         return await job.isolation.attempt(job)
-    return await perform(job, new_run(job))
+    return await perform(job, new_run(job, Run))
 
 
 def _isolation(job: Job) -> Isolation | None:
@@ -236,10 +237,10 @@ def _isolation(job: Job) -> Isolation | None:
     return job.engine.isolation if last else None
 
 
-def new_run(job: Job) -> Run:
-    """The account of this attempt."""
+def new_run(job: Job, make: Callable[..., R]) -> R:
+    """The account of this attempt. ``make``: the kind of Run."""
     alone = job.target.policy.global_concurrency > 0
-    return Run(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker, alone=alone)
+    return make(job.envelope, repeated=job.repeated, slots=job.slots, worker=job.engine.worker, alone=alone)
 
 
 def start_clock(job: Job, run: Run) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from actorq.runtime.channel import Channel
+from actorq.runtime.channel import Channel, wait_until_gone
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
@@ -151,9 +151,7 @@ def _tie_to_parent(number: signal.Signals) -> None:
 
 def _end_with(end: socket.socket) -> None:
     """End this process and its children once the worker has gone: also while its own loop is blocked."""
-    watched = select.poll()
-    watched.register(end, 0)
-    watched.poll()
+    wait_until_gone(end)
     os.killpg(0, signal.SIGKILL)
 
 

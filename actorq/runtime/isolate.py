@@ -122,7 +122,7 @@ class Isolation:
         """Run the handler in a process of its own, and hold the worker's own end of it: its slot and its limits."""
         if isinstance(self._setup, str):
             return await self._here(job, self._setup)
-        run = job.run = new_run(job)
+        run = job.run = new_run(job, Run)
         run.scope.deadline = anyio.current_time() + START_WITHIN
         job.delivery.keep(math.inf, job.lose)
         child = _Child(self, job, run)
@@ -146,7 +146,7 @@ class Isolation:
                 "task %s of %s has its last run in this process, which it may end once more (crash_budget): %s",
                 job.envelope.id, job.envelope.to, why,
             )  # fmt: skip
-        return rebuild(job) or await perform(job, new_run(job))
+        return rebuild(job) or await perform(job, new_run(job, Run))
 
 
 class _Child:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import anyio
 
-from actorq.core.codec import Undecodable, decode_envelope
+from actorq.core.codec import readable_envelope
 from actorq.core.delivery import Copy
 from actorq.core.ids import key_of
 from actorq.errors import BrokerUnavailable
@@ -23,11 +23,8 @@ PAUSE = 0.5
 async def newest_copy(transport: Transport, namespace: Namespace, envelope: Envelope) -> Copy | None:
     """The newest copy under the task's key, waiting, scheduled or held; None if there is none (or none readable)."""
     message = await transport.get(namespace.copies(envelope.actor, key_of(envelope.id)))
-    if message is None:
-        return None
-    try:
-        found = decode_envelope(message.body)
-    except Undecodable:
+    found = None if message is None else readable_envelope(message.body)
+    if message is None or found is None:
         return None
     return Copy(id=found.id, sequence=message.sequence, generation=found.generation, repeat=found.repeat)
 

@@ -11,11 +11,11 @@ import anyio
 from msgspec.structs import replace
 
 from actorq.client import readable_record, stored_record
-from actorq.core.codec import encode_dead, encode_envelope, encode_record, headers_of
+from actorq.core.codec import encode_dead, encode_record
+from actorq.core.copies import copy_of
 from actorq.core.delivery import (
     AckUnrun,
     Keep,
-    Reissue,
     Repeat,
     Replace,
     after_reissue_refused,
@@ -23,14 +23,15 @@ from actorq.core.delivery import (
     record_refused,
     reissue,
 )
-from actorq.core.ids import key_of, origin_of
+from actorq.core.ids import origin_of
 from actorq.core.sending import FIRST_PAUSE, Sending, TryAgain
 from actorq.core.size import check_size
 from actorq.errors import PayloadTooLarge, TransportError
 from actorq.model.envelope import DeadLetter, ErrorInfo, Record
-from actorq.model.message import Expect, Publication, Refused, Schedule, Stored
+from actorq.model.message import Expect, Publication, Refused, Stored
 from actorq.model.message import Failed as NotStored
 from actorq.model.outcome import Again, Done, Failed, HandedBack, Left, Outcome, Repeated, Snoozed, Superseded
+from actorq.runtime.classify import too_large
 from actorq.runtime.execute import Job
 from actorq.runtime.lookup import newest_copy, patiently
 
@@ -100,10 +101,10 @@ async def _record(job: Job, outcome: Done | Failed) -> Record | None:
     body, record = _encode(job, record)
     transport = job.engine.transport
     subject = job.engine.namespace.result(origin_of(record.id), record.id)
-    ttl = job.envelope.reply if isinstance(job.envelope.reply, int | float) else job.engine.default_ttl
+    ttl = job.envelope.result_ttl(job.engine.default_ttl)
     expected = 0
     while True:
-        publication = Publication(subject, body, expect=Expect(expected, subject), ttl=max(1.0, ttl))
+        publication = Publication(subject, body, expect=Expect(expected, subject), ttl=ttl)
         if isinstance(await _store(job, publication), Stored):
             return record
         found = await patiently(lambda: transport.get(subject), job.still_held)
@@ -125,11 +126,7 @@ def _encode(job: Job, record: Record) -> tuple[bytes, Record]:
         body = encode_record(record)
         check_size(len(body), f"the result of {job.envelope.to!r}", job.engine.transport.max_bytes)
     except PayloadTooLarge as error:
-        info = ErrorInfo(
-            type_name="actorq.errors.PayloadTooLarge", message=str(error), actor=job.envelope.to, task_id=record.id,
-            attempts=job.envelope.attempt,
-        )  # fmt: skip
-        record = to_record(job, Failed(info, "too_large"))
+        record = to_record(job, too_large(job, error))
         body = encode_record(record)
     return body, record
 
@@ -168,7 +165,10 @@ async def _hand_on(job: Job, outcome: Again | Snoozed | HandedBack) -> bool:
     at = job.engine.transport.now() + delay if delay else None
     deliveries = job.delivery.deliveries + (isinstance(outcome, HandedBack) and outcome.lost)
     plan = reissue(job.envelope, deliveries, job.own, retry=isinstance(outcome, Again), at=at)
-    answer = await _store(job, _reissued(job, plan))
+    copy = copy_of(
+        plan.envelope, job.engine.namespace, job.mailbox, msg_id=plan.msg_id, expected=plan.expected, at=plan.at
+    )
+    answer = await _store(job, copy)
     if isinstance(answer, Stored):
         return True
     engine = job.engine
@@ -217,16 +217,6 @@ def _tell_again(job: Job, outcome: Again | Snoozed) -> None:
 def _in_short(error: ErrorInfo) -> str:
     text = error.message.removeprefix(f"task {error.task_id} of {error.actor}: ")
     return f"{error.type_name.removeprefix('actorq.errors.')}: {text}".removesuffix(": ")
-
-
-def _reissued(job: Job, plan: Reissue) -> Publication:
-    key, namespace = key_of(job.envelope.id), job.engine.namespace
-    subject, schedule = namespace.task(job.mailbox, key), None
-    if plan.at is not None:
-        schedule, subject = Schedule(subject, at=plan.at), namespace.schedule(job.mailbox, key)
-    expect = Expect(plan.expected, namespace.copies(job.envelope.actor, key))
-    body, headers = encode_envelope(plan.envelope), headers_of(plan.envelope)
-    return Publication(subject, body, headers, msg_id=plan.msg_id, expect=expect, schedule=schedule)
 
 
 async def _store(job: Job, publication: Publication) -> Stored | Refused:

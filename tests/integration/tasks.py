@@ -158,3 +158,8 @@ async def fail_once(ctx: Context) -> int:
     if ctx.attempt == 1:
         raise ValueError("the first time")
     return ctx.attempt
+
+
+@system.actor(isolation="process", global_concurrency=1, retry=Retry(max_attempts=1))
+async def alone_apart(ctx: Context, n: int) -> int:
+    return 0 if n == 0 else int(await (await ctx.send("alone_apart", n - 1)))

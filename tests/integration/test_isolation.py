@@ -12,7 +12,7 @@ import anyio
 import psutil
 import pytest
 
-from actorq import ActorSystem, DeadLettered, Handle, Retry, TimedOut, Worker, WorkerOptions
+from actorq import ActorSystem, DeadLettered, Handle, Retry, TimedOut, UsageError, Worker, WorkerOptions
 from actorq.errors import ConfigError
 from actorq.isolation import importable, isolation
 from actorq.testing import wait_until
@@ -225,3 +225,14 @@ found_here = ActorSystem("found-here")
 @found_here.actor
 def here() -> None:
     pass
+
+
+async def test_what_is_limited_over_all_workers_cannot_wait_for_itself_there_either(
+    lab: Lab, system: ActorSystem
+) -> None:
+    """E-8: a UsageError at once, as in the worker, instead of a wait that only the time limit ends."""
+    await lab.worker().ready()
+    async with system:
+        assert await system.ask("alone_apart", 0) == 0
+        with pytest.raises(UsageError, match="waits for a task of its own"):
+            await system.ask("alone_apart", 1)
