@@ -19,7 +19,7 @@ from actorq.core.ids import key_of, origin_of
 from actorq.core.sending import Done
 from actorq.model.address import parse_subject
 from actorq.model.envelope import Envelope, ErrorInfo, Record
-from actorq.model.message import Expect, Message, Publication, StreamSettings
+from actorq.model.message import Expect, Message, Publication
 
 LONGEST = 7 * 86_400.0
 """Seconds that workers know of a cancelled task whose message stays."""
@@ -74,8 +74,7 @@ async def _decide(client: Client, task_id: str, envelope: Envelope | None, deadl
     if generation is None:
         return False
     body = encode_record(_record(client, task_id, envelope, generation))
-    default = StreamSettings().result_ttl
-    ttl = default if envelope is None else envelope.result_ttl(default)
+    ttl = client.result_ttl if envelope is None else envelope.result_ttl(client.result_ttl)
     expect = Expect(0 if message is None else message.sequence, subject)
     verdict = await confirmed(client.transport, Publication(subject, body, expect=expect, ttl=ttl), deadline)
     if isinstance(verdict, Done):

@@ -109,11 +109,20 @@ class Whereabouts:
 class Client:
     """Sends tasks and waits for outcomes over one open transport."""
 
-    def __init__(self, transport: Transport, namespace: Namespace, origin: str, *, send_timeout: float = 15.0) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        namespace: Namespace,
+        origin: str,
+        *,
+        send_timeout: float = 15.0,
+        result_ttl: float = 3_600.0,
+    ) -> None:
         self.transport = transport
         self.namespace = namespace
         self.origin = origin
         self.send_timeout = send_timeout
+        self.result_ttl = result_ttl
         self.register: Register = Register(transport, namespace)
         self.outbox: Outbox = Outbox(transport, namespace, self.register)
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()

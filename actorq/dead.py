@@ -21,7 +21,7 @@ from actorq.core.ids import USER_ORIGIN, key_of, origin_of
 from actorq.core.revival import Ended, Filters, Hopeless, Revive, revival, to_retrying
 from actorq.core.sending import Done
 from actorq.model.envelope import DeadLetter, Envelope, Record
-from actorq.model.message import Expect, Message, Publication, StreamSettings
+from actorq.model.message import Expect, Message, Publication
 
 __all__ = ["DeadLetters", "Filters", "Letter", "Revival"]
 
@@ -159,7 +159,7 @@ class DeadLetters:
         """Let a failure stand no longer; refused if somebody has written since, whose record counts."""
         if stored is None or (record := to_retrying(stored.record, envelope.generation, now)) is None:
             return
-        ttl = envelope.result_ttl(StreamSettings().result_ttl)
+        ttl = envelope.result_ttl(self._client.result_ttl)
         expect = Expect(stored.sequence, stored.subject)
         swap = Publication(stored.subject, encode_record(record), expect=expect, ttl=ttl)
         await confirmed(self._transport, swap, deadline)

@@ -200,7 +200,9 @@ class ActorSystem:
         name = self._connection_name
         origin = random_origin(secrets.randbits(30)) if name is None else make_origin(name)
         transport = await self._open_transport().__aenter__()
-        client = Client(transport, self.namespace, origin, send_timeout=self.send_timeout)
+        client = Client(
+            transport, self.namespace, origin, send_timeout=self.send_timeout, result_ttl=self.streams.result_ttl
+        )
         try:
             await client.open()
         except BaseException:

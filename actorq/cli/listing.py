@@ -18,6 +18,7 @@ from actorq.client import Client
 from actorq.core.copies import envelope_in
 from actorq.errors import ResultError
 from actorq.model.address import parse_address, token
+from actorq.paging import pages
 
 State = Literal["queued", "running", "scheduled", "retrying"]
 PAGE = 256
@@ -95,17 +96,17 @@ class _Search:
     async def _browse(self, kind: str, without: set[str]) -> None:
         name, _, _ = (self._actor or "*").partition(".")
         every = self._client.namespace.every(kind, self._queue or "*", name)
-        after, more = 0, True
-        while more and len(self._rows) < self._limit:
-            messages = await self._client.transport.browse(every, after=after, limit=PAGE)
+        if len(self._rows) >= self._limit:
+            return
+        async for messages in pages(self._client.transport, every, PAGE):
             for message in messages:
                 envelope, queue = envelope_in(message), message.subject.split(".")[2]
                 if envelope.id not in without:
                     later = "retrying" if envelope.attempt > 1 else "scheduled"
                     state = "queued" if kind == "t" else later
                     self._add(envelope.id, envelope.to, queue, state, envelope.attempt, message.at)
-                after = message.sequence
-            more = len(messages) == PAGE
+            if len(self._rows) >= self._limit:
+                break
 
 
 def cancel(

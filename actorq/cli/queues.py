@@ -18,6 +18,7 @@ from actorq.core.copies import envelope_in
 from actorq.errors import ResultError
 from actorq.model.address import Mailbox, token
 from actorq.model.message import Message
+from actorq.paging import pages
 
 PAGE = 256
 
@@ -133,13 +134,10 @@ async def _waiting(client: Client, queue: str) -> AsyncIterator[list[Answer]]:
     """What waits in a queue and does not run, page by page."""
     began, every = client.transport.now(), client.namespace.every("t", queue)
     running = {task["id"] for task in await running_tasks(client)}
-    after, more = 0, True
-    while more:
-        messages = await client.transport.browse(every, after=after, limit=PAGE)
+    async for messages in pages(client.transport, every, PAGE):
         yield [row for row in map(_row, messages) if row["id"] not in running]
-        # What is sent while this goes on is not chased after.
-        more = len(messages) == PAGE and messages[-1].at < began
-        after = messages[-1].sequence if messages else after
+        if messages and messages[-1].at >= began:
+            break  # what is sent while this goes on is not chased after
 
 
 def _row(message: Message) -> Answer:

@@ -48,9 +48,11 @@ class Attendant:
         """Listen until cancelled."""
         send, heard = anyio.create_memory_object_stream[Message | None](math.inf)
         prefix = self._namespace.prefix
-        subjects = (f"{prefix}.c.all.*", f"{prefix}.c.{self._worker}.*", self._namespace.registers())
+        questions, registers = (f"{prefix}.c.all.*", f"{prefix}.c.{self._worker}.*"), self._namespace.registers()
         with send, heard:
-            listening = [await self._listen(subject, send) for subject in subjects]
+            # A question that was missed is asked again; what was registered meanwhile has to be looked for.
+            listening = [await self._listen(subject, send, lambda: None) for subject in questions]
+            listening.append(await self._listen(registers, send, lambda: send.send_nowait(None)))
             try:
                 task_status.started()
                 while True:
@@ -59,8 +61,10 @@ class Attendant:
                 for subscription in listening:
                     subscription.close()
 
-    async def _listen(self, subject: str, send: MemoryObjectSendStream[Message | None]) -> Subscription:
-        return await self._transport.subscribe(subject, send.send_nowait, lambda: send.send_nowait(None))
+    async def _listen(
+        self, subject: str, send: MemoryObjectSendStream[Message | None], gap: Callable[[], None]
+    ) -> Subscription:
+        return await self._transport.subscribe(subject, send.send_nowait, gap)
 
     async def _attend(self, message: Message | None) -> None:
         try:

@@ -41,7 +41,9 @@ class Bindings:
 
         ``claim``: the homes of the actors are here, whatever somebody else has said before.
         """
-        entries = await self._register.entries()
+        await self._follow(await self._register.entries(), claim=claim)
+
+    async def _follow(self, entries: Sequence[Registered], *, claim: bool) -> None:
         for runner in list(self._runners.values()):
             await self._announce(runner, entries, claim=claim)
         for entry in entries:
@@ -92,14 +94,15 @@ class Bindings:
         while True:
             await anyio.sleep(KEEP_EVERY)
             try:
-                await self.rescan()
-                await self.sweep()
+                entries = await self._register.entries()
+                await self._follow(entries, claim=False)
+                await self._attend_to_the_rest(entries)
             except TransportError as error:
                 log.warning("the broker does not answer (%s): mailboxes are looked after later", error)
 
-    async def sweep(self) -> None:
+    async def _attend_to_the_rest(self, entries: Sequence[Registered]) -> None:
         """Find messages that nobody attends to, and attend to them (D-8). Raises TransportError."""
-        known = {entry.mailbox for entry in await self._register.entries()}
+        known = {entry.mailbox for entry in entries}
         known |= {mailbox for runner in self._runners.values() for mailbox in runner.mailboxes}
         for mailbox in await self._sweep.unregistered(list(self._runners), known):
             if self._serves(mailbox.queue):

@@ -17,6 +17,7 @@ from actorq.errors import TransportError
 from actorq.model.address import Namespace
 from actorq.model.envelope import Envelope
 from actorq.model.message import Message
+from actorq.paging import pages
 from actorq.ports.transport import Transport
 from actorq.runtime.lookup import patiently
 
@@ -84,13 +85,9 @@ class CancelledSet:
             log.error("what was cancelled meanwhile cannot be read and may run, without effect: %s", error)
 
     async def _load(self) -> None:
-        after, page = 0, PAGE
-        while page == PAGE:
-            found = await self._transport.browse(self._namespace.cancel(), after=after, limit=PAGE)
-            for message in found:
+        async for messages in pages(self._transport, self._namespace.cancel(), PAGE):
+            for message in messages:
                 self._hear(message)
-                after = message.sequence
-            page = len(found)
 
     def _forget(self) -> None:
         now = self._transport.now()

@@ -48,6 +48,7 @@ class Control:
         self._worker = worker
         self._backend = backend
         self._started = time.time()
+        self._version = version("actorq")
         self._verbs: dict[str, Callable[[Question], dict[str, Any] | None]] = {
             "find": self._find, "ping": self._ping, "info": self._info, "tree": self._tree, "restart": self._restart,
             "rate": self._rate, "tasks": self._tasks,
@@ -65,7 +66,7 @@ class Control:
         runners = self._worker.runners
         return {
             "pid": os.getpid(), "host": socket.gethostname(), "system": self._worker.system_name,
-            "backend": self._backend, "version": version("actorq"), "started": self._started,
+            "backend": self._backend, "version": self._version, "started": self._started,
             "queues": self._worker.queues, "running": sum(runner.jobs.slots.running for runner in runners.values()),
             "actors": {name: _shown(runner) for name, runner in runners.items()},
         }  # fmt: skip
