@@ -135,10 +135,11 @@ def _run(system: ActorSystem, backend: str, logs: _Forward, channel: Channel) ->
 
 
 async def _attempt(
-    system: ActorSystem, channel: Channel, actor: str, body: bytes, deliveries: int, worker: str
+    system: ActorSystem, channel: Channel, actor: str, body: bytes, deliveries: int, worker: str, limit: int
 ) -> None:
-    """As a worker does it, with one message for its whole life."""
-    target = system.actors[actor]
+    """As a worker does it, with one message for its whole life. ``limit``: global_concurrency, as the worker has it."""
+    declared = system.actors[actor]
+    target = declared.with_policy(declared.policy.merged({"global_concurrency": limit}, actor))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(system)
         state = await stack.enter_async_context(system.lifespan()) if system.lifespan else None

@@ -177,9 +177,10 @@ class _Child:
 
     def _order(self) -> Sequence[Any]:
         job = self._job
-        # The worker holds the time limit; and its retry policy is the one that counts, whatever the code says.
+        # The worker holds the time limit; and its policy is the one that counts, whatever the code says.
         envelope = replace(job.envelope, time_limit=NO_LIMIT, retry=named(job.retry))
-        return job.target.name, encode_envelope(envelope), job.delivery.deliveries, job.engine.worker
+        limit = job.target.policy.global_concurrency
+        return job.target.name, encode_envelope(envelope), job.delivery.deliveries, job.engine.worker, limit
 
     def _take(self, message: list[Any] | None, channel: Channel, tasks: TaskGroup) -> None:
         match message:
