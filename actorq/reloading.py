@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 import anyio
 
 from actorq.config.reload import Changes
-from actorq.core.tree import Node
+from actorq.core.tree import Node, Tree
 from actorq.errors import TransportError
 from actorq.model.supervision import ChildSpec
 from actorq.runtime.runner import ActorRunner
@@ -43,26 +43,41 @@ class Reloading:
         self._rescan = rescan
         self._grace = grace
 
-    async def apply(self, changes: Changes) -> None:
-        """Make it so. No message is lost or run twice: what runs may end first, what waits stays where it is."""
+    async def apply(self, changes: Changes, tree: Tree) -> None:
+        """Make it so. No message is lost or run twice: what runs may end first, what waits stays where it is.
+
+        What was left out because it could not be started gets another chance. What has ended for good stays so.
+        """
         for name, policy in changes.policies.items():
             self._runners[name].change(policy)
         for path, spec in changes.supervisors.items():
-            self._supervisor(path).configure(spec)
+            if (supervisor := self._at(path)) is not None:
+                supervisor.configure(spec)
         await self._drain({*changes.restart, *self._actors(changes.removed)})
         for path in changes.removed:
             parent, _, name = path.rpartition("/")
-            await self._supervisor(parent).remove(name)
-        for added in changes.added:
-            # Those of the new order that come after it and stay: it is to start before the first of them.
-            stay = [name for name in added.after if name in self._supervisor(added.parent).children]
-            self._supervisor(added.parent).add(self._child(added.node), before=next(iter(stay), None))
+            if (supervisor := self._at(parent)) is not None and name in supervisor.children:
+                await supervisor.remove(name)
+        self._complete(tree.root)
         self._revise(changes.children)
         for name in changes.restart:
             await self._runners[name].leave()
         await self._find_mailboxes()
         for name in changes.restart:
-            self._root.restart(name)
+            if self._root.serves(name):
+                self._root.restart(name)
+
+    def _complete(self, node: Node) -> None:
+        """Add what the tree should have below a node and has not, in its place."""
+        supervisor = self._at(node.path)
+        assert supervisor is not None, f"{node.path} was added before what is below it"
+        for index, child in enumerate(node.children):
+            if child.name not in supervisor.children:
+                after = (each.name for each in node.children[index + 1 :])
+                before = next((name for name in after if name in supervisor.children), None)
+                supervisor.add(self._child(child), before=before)
+            elif child.supervisor is not None:
+                self._complete(child)
 
     def _revise(self, seen: Mapping[str, ChildSpec]) -> None:
         """From below, as what a supervisor has below it counts for the time that it may take to stop."""
@@ -71,13 +86,12 @@ class Reloading:
             spec = seen.get(path, child.spec)
             supervisor.revise(spec if child.supervisor is not None else self._bounded(spec))
 
-    def _supervisor(self, path: str) -> Supervisor:
-        """The supervisor at a path of the tree."""
-        found = self._root
+    def _at(self, path: str) -> Supervisor | None:
+        """The supervisor at a path of the tree; None where it was left out."""
+        found: Supervisor | None = self._root
         for name in path.split("/")[1:]:
-            below = found.children[name].supervisor
-            assert below is not None, f"{path} is an actor"
-            found = below
+            child = None if found is None else found.children.get(name)
+            found = None if child is None else child.supervisor
         return found
 
     def _actors(self, paths: tuple[str, ...]) -> set[str]:

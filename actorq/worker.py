@@ -39,7 +39,7 @@ from actorq.runtime.control import Control
 from actorq.runtime.dump import report
 from actorq.runtime.execute import Engine
 from actorq.runtime.recycle import Recycling
-from actorq.runtime.runner import ActorRunner
+from actorq.runtime.runner import SETTLE_WITHIN, ActorRunner, longest_stop
 from actorq.runtime.seat import Child, Seat
 from actorq.runtime.shelter import shelter
 from actorq.runtime.shutdown import Hangup, Shutdown, listen
@@ -53,7 +53,6 @@ __all__ = ["Worker", "WorkerOptions"]
 
 log: logging.Logger = logging.getLogger("actorq.worker")
 
-SETTLE_WITHIN = 5.0
 EXIT_GAVE_UP = 70
 
 
@@ -109,8 +108,7 @@ class Worker:
             state = await stack.enter_async_context(self.system.lifespan()) if self.system.lifespan else None
             engine = self._engine = self._new_engine(state)
             engine.isolation = stack.enter_context(isolation(self.system, self.options.app or None))
-            if any(policy.isolation == "process" for policy in self.plan.policies.values()):
-                await engine.isolation.start()
+            await self._can_isolate(self.plan)
             self.runners = {target.name: self._runner(engine, target) for target in self.system.actors.values()}
             self.supervisor = self._supervisor(self.plan.tree.root)
             watchdog = stack.enter_context(Watchdog(self._overdue, end=end_process if self._owns_process else None))
@@ -182,6 +180,7 @@ class Worker:
                 log.info("nothing to reload: there is no configuration file")
                 return True
             plan = plan_for(self.system, self.options, draft)
+            await self._can_isolate(plan)
         except ConfigError as error:
             return told(error.problems)
         found = changes(self.plan, plan)
@@ -189,11 +188,17 @@ class Worker:
             return told(found.problems)
         self.plan = plan
         self._set(found.worker)
-        await self._reloading.apply(found)
+        await self._reloading.apply(found, plan.tree)
         log.info("the configuration is read again: %s", summary(found))
         for warning in plan.warnings:
             log.warning("%s", warning)
         return True
+
+    async def _can_isolate(self, plan: Plan) -> None:
+        """Raises ConfigError if an actor is to have processes of its own, and there can be none."""
+        processes = self._engine.isolation
+        if processes is not None and any(policy.isolation == "process" for policy in plan.policies.values()):
+            await processes.start()
 
     def _set(self, given: Mapping[str, Any]) -> None:
         """New values of [worker]."""
@@ -224,7 +229,7 @@ class Worker:
 
     def _bounded(self, actor: ChildSpec) -> ChildSpec:
         # What an actor does when asked to stop is bounded in itself; the supervisor's own bound comes after it.
-        return replace(actor, stop_timeout=2 * self.options.stop_timeout + SETTLE_WITHIN + 1)
+        return replace(actor, stop_timeout=longest_stop(self.options.stop_timeout) + 1)
 
     def _runner(self, engine: Engine, target: Target) -> ActorRunner:
         return ActorRunner(

@@ -33,6 +33,11 @@ Args = TypeVarTuple("Args")
 SETTLE_WITHIN = 5.0
 
 
+def longest_stop(stop_timeout: float) -> float:
+    """Seconds that an actor may take to end when asked: what runs ends, is settled, and it tears down."""
+    return stop_timeout + SETTLE_WITHIN + stop_timeout
+
+
 class ActorRunner:
     """One actor and its mailboxes, over all its restarts; ``jobs``: what it has in hand.
 

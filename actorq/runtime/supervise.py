@@ -78,6 +78,14 @@ class Supervisor:
         for name in names:
             supervisor.incarnations.post(Restart(name))
 
+    def serves(self, name: str) -> bool:
+        """Whether a child below, of that name, is to run: its supervisor does, and it has not ended for good."""
+        for place, supervisor in self.below():
+            if place.rpartition("/")[2] == name and supervisor.incarnations is not None:
+                child = supervisor.incarnations.state.child(name)
+                return child is not None and child.phase != "ended"
+        return False
+
     def revise(self, spec: ChildSpec) -> None:
         """Think of the own child of that name as ``spec`` has it from now on. What runs goes on."""
         name = spec.name

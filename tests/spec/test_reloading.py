@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import anyio
 import pytest
 
-from actorq import ActorSystem, Worker
+from actorq import ActorSystem, Background, Worker
 from actorq.testing import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -124,3 +125,107 @@ async def test_what_a_supervisor_thinks_of_an_actor_disturbs_nobody(
         await wait_until(
             lambda: worker.supervisor.tree()["children"][0]["state"] == "stopped", description="it is not restarted"
         )
+
+
+class Thing:
+    """An actor whose setup fails while its name is in ``broken``, and which breaks for good when told to."""
+
+    broken: ClassVar[set[str]] = set()
+    setups: ClassVar[list[str]] = []
+    name: ClassVar[str] = ""
+
+    async def setup(self, background: Background) -> None:
+        if self.name in self.broken:
+            raise ConnectionError(f"no {self.name}")
+        self.setups.append(self.name)
+        self._broke = anyio.Event()
+        background.start_soon(self._watch)
+
+    async def _watch(self) -> None:
+        await self._broke.wait()
+        raise ConnectionError("broken")
+
+    async def work(self) -> str:
+        return self.name
+
+    async def crash(self) -> None:
+        self._broke.set()
+
+
+@pytest.fixture
+def things(system: ActorSystem) -> type[Thing]:
+    Thing.broken.clear()
+    Thing.setups.clear()
+    for name in ("steady", "frail"):
+        system.actor(name=name)(type(name, (Thing,), {"name": name}))
+    return Thing
+
+
+def places(worker: Worker) -> list[str]:
+    return [place for place, _ in worker.supervisor.below()]
+
+
+async def test_an_actor_that_was_left_out_gets_another_chance(
+    system: ActorSystem, write: Callable[[str], Path], things: type[Thing]
+) -> None:
+    """An added actor whose setup fails is left out; reloads go on, and the next one tries it again."""
+    only = '[supervisor]\nchildren = ["steady"]\n'
+    async with system, Worker(system, config=write(only)) as worker:
+        things.broken.add("frail")
+        write('[supervisor]\nchildren = ["steady", "frail"]\n')
+        assert await worker.reload()
+        await wait_until(lambda: places(worker) == ["root/steady"], description="it is left out")
+        write(only)
+        assert await worker.reload()
+        write('[supervisor]\nchildren = ["frail", "steady"]\n[actors.frail]\nqueue = "other"\n')
+        assert await worker.reload()
+        await wait_until(lambda: places(worker) == ["root/steady"], description="it is left out again")
+        things.broken.clear()
+        assert await worker.reload()
+        assert places(worker) == ["root/frail", "root/steady"]
+        assert await system.ask("frail.work") == "frail"
+        assert await system.ask("steady.work") == "steady"
+
+
+async def test_a_reload_while_a_supervisor_backs_off(
+    system: ActorSystem, write: Callable[[str], Path], things: type[Thing]
+) -> None:
+    """Its actors take what has changed at their next start; all others at once."""
+    text = (
+        '[supervisor]\nmax_restarts = 5\nbackoff = { initial = "1s", jitter = 0 }\n'
+        '[supervisors.inner]\nmax_restarts = 0\nchildren = ["frail"]\n'
+    )
+    async with system, Worker(system, config=write(text)) as worker:
+        await system.ask("frail.crash")
+        inner = worker.supervisor.children["inner"].supervisor
+        assert inner is not None
+        await wait_until(lambda: inner.incarnations is None, description="it backs off")
+        write(text + '[actors.frail]\nqueue = "one"\n[actors.steady]\nqueue = "two"\n')
+        assert await worker.reload()
+        assert await system.ref("steady.work").options(queue="two").ask() == "steady"
+        assert await system.ref("frail.work").options(queue="one").ask() == "frail"
+        assert things.setups.count("frail") == 2
+
+
+async def test_a_reload_does_not_revive_what_has_ended_for_good(
+    system: ActorSystem, write: Callable[[str], Path], things: type[Thing]
+) -> None:
+    """G-3: a temporary actor stays away, whatever of it has changed."""
+    text = '[actors.frail]\nrestart = "temporary"\n'
+    async with system, Worker(system, config=write(text)) as worker:
+        await system.ask("frail.crash")
+        await wait_until(lambda: "stopped" in str(worker.supervisor.tree()), description="it has ended")
+        write(text + 'queue = "other"\n[actors.steady]\nqueue = "other"\n')
+        assert await worker.reload()
+        await wait_until(lambda: things.setups.count("steady") == 2, description="the other one is restarted")
+        assert things.setups.count("frail") == 1
+
+
+async def test_processes_that_there_cannot_be_are_refused(
+    system: ActorSystem, write: Callable[[str], Path], things: type[Thing]
+) -> None:
+    """Isolation that could not be had at boot cannot be had by a reload either; nothing changes."""
+    async with system, Worker(system, config=write("")) as worker:
+        write('[actors.frail]\nisolation = "process"\n')
+        assert not await worker.reload()
+        assert await system.ask("frail.work") == "frail"
